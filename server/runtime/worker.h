@@ -1,0 +1,187 @@
+// Worker: one pinned thread, one single-threaded loop, and everything an actor needs that must not be shared: buffers,
+// timers, coroutine frames, clock, randomness. Nothing on a worker takes a lock; others talk to it by mail.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "server/runtime/buffer_pool.h"
+#include "server/runtime/clock.h"
+#include "server/runtime/frame_pool.h"
+#include "server/runtime/gate.h"
+#include "server/runtime/loop.h"
+#include "server/runtime/mailbox.h"
+#include "server/runtime/rng.h"
+#include "server/runtime/task.h"
+#include "server/runtime/timer_wheel.h"
+
+namespace lunaris::runtime {
+
+/// Something to run once at the end of the current turn (a connection's flush, say). Intrusive; may be scheduled again
+/// while it runs; scheduling it twice before it runs is one run.
+class TurnHook {
+ public:
+  TurnHook() = default;
+  TurnHook(const TurnHook&) = delete;
+  TurnHook& operator=(const TurnHook&) = delete;
+  virtual ~TurnHook() = default;
+  [[nodiscard]] bool is_scheduled() const noexcept { return scheduled_; }
+
+ protected:
+  virtual void run_at_end_of_turn() = 0;
+
+ private:
+  friend class Worker;
+  TurnHook* next_ = nullptr;
+  bool scheduled_ = false;
+};
+
+/// A coroutine waiting to be resumed by its worker, in the order of scheduling. Lives in the coroutine's frame.
+struct Ready {
+  std::coroutine_handle<> coroutine;
+  Ready* next = nullptr;
+  bool scheduled = false;
+};
+
+struct WorkerOptions {
+  unsigned index = 0;
+  int cpu = -1;        // CPU the thread is pinned to; -1: not pinned
+  int numa_node = -1;  // node of that CPU; -1: unknown or a machine without NUMA
+  std::string name = "worker";
+  BufferPoolOptions buffers;
+};
+
+class Worker {
+ public:
+  /// `loop`, `clock` and `rng` are the seams: the server passes AsioLoop, SystemClock, SystemRng.
+  Worker(WorkerOptions options, std::unique_ptr<Loop> loop, std::unique_ptr<Clock> clock, std::unique_ptr<Rng> rng);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  /// The worker whose thread this is, null elsewhere.
+  [[nodiscard]] static Worker* current() noexcept;
+
+  /// Makes this the thread's worker and runs its loop until `stop` has been called and all work has ended.
+  void run();
+  /// Own thread. No new mail is accepted; `run` returns when the last operation is done.
+  void stop();
+  [[nodiscard]] bool is_stopping() const noexcept { return stopping_; }
+
+  // --- own thread -----------------------------------------------------------------------------------------------
+  [[nodiscard]] unsigned index() const noexcept { return options_.index; }
+  [[nodiscard]] int cpu() const noexcept { return options_.cpu; }
+  [[nodiscard]] int numa_node() const noexcept { return options_.numa_node; }
+  [[nodiscard]] const std::string& name() const noexcept { return options_.name; }
+  [[nodiscard]] BufferPool& buffers() noexcept { return buffers_; }
+  [[nodiscard]] const Clock& clock() const noexcept { return *clock_; }
+  [[nodiscard]] Rng& rng() noexcept { return *rng_; }
+  [[nodiscard]] FramePool& frames() noexcept { return frames_; }
+  /// Asserts in a simulation, which has none.
+  [[nodiscard]] Ring& ring() noexcept;
+  [[nodiscard]] Loop& loop() noexcept { return *loop_; }
+
+  /// Runs `hook` when the completions of this turn have been handled.
+  void at_end_of_turn(TurnHook& hook) noexcept;
+  /// Resumes `ready.coroutine` in this turn, after the completions that are queued already. Scheduling it again
+  /// before that changes nothing.
+  void schedule(Ready& ready) noexcept;
+  /// Counts turns: two events with the same number came in one batch.
+  [[nodiscard]] std::uint64_t turn() const noexcept { return turn_; }
+
+  void arm(Timer& timer, std::uint64_t delay_ns);
+  void cancel(Timer& timer) noexcept { timers_.cancel(timer); }
+  /// Sleeps at least `delay_ns`, rounded up to the wheel's tick. Not cancellable: for bounded delays only.
+  [[nodiscard]] Task<> sleep(std::uint64_t delay_ns);
+  /// Lets everything else that is ready run first.
+  [[nodiscard]] auto yield() noexcept {
+    struct Awaiter {
+      Worker& worker;
+      Ready ready;
+      bool await_ready() const noexcept { return false; }
+      void await_suspend(std::coroutine_handle<> caller) noexcept {
+        ready.coroutine = caller;
+        worker.schedule(ready);
+      }
+      void await_resume() const noexcept {}
+    };
+    return Awaiter{*this, {}};
+  }
+
+  // --- any thread -----------------------------------------------------------------------------------------------
+  /// Delivers `mail`; `mail.refuse()` is called instead when this worker has stopped.
+  void send(Mail& mail) noexcept;
+  /// Runs `function` on this worker; dropped when it has stopped. Allocates: for control, never per I/O.
+  template <class Function>
+  void post(Function function);
+  /// From another worker's coroutine: runs `function()` here and yields its result there. `function` returns a value or
+  /// nothing; nothing it returns may refer to this worker's state. nullopt (false for void) when this worker has stopped.
+  template <class Function>
+  [[nodiscard]] auto ask(Function function);
+  /// As `ask` for a function that returns Task<R>: the task runs here to its end, its result is yielded there.
+  template <class Function>
+  [[nodiscard]] auto ask_task(Function function);
+
+  // --- called by the loop ---------------------------------------------------------------------------------------
+  void run_turn();
+  void drain_mailbox();
+  void on_tick();
+
+ private:
+  void refuse_all() noexcept;
+
+  WorkerOptions options_;
+  std::unique_ptr<Clock> clock_;
+  std::unique_ptr<Rng> rng_;
+  FramePool frames_;
+  TimerWheel timers_;
+  std::unique_ptr<Loop> loop_;
+  BufferPool buffers_;
+  Gate tasks_;  // what post and ask_task started
+  Mailbox mailbox_;
+  std::atomic<bool> refusing_{false};
+  bool stopping_ = false;
+  std::uint64_t turn_ = 0;
+  TurnHook* first_hook_ = nullptr;
+  TurnHook* last_hook_ = nullptr;
+  Ready* first_ready_ = nullptr;
+  Ready* last_ready_ = nullptr;
+};
+
+/// Auto-reset event with one waiter, both on one worker: `set` wakes the waiter in this turn (never inside `set`), or
+/// lets the next `wait` pass. How actors wait apart from applying.
+class Signal {
+ public:
+  Signal() = default;
+  Signal(const Signal&) = delete;
+  Signal& operator=(const Signal&) = delete;
+
+  void set() noexcept {
+    if (ready_.coroutine) {
+      Worker::current()->schedule(ready_);
+    } else {
+      is_set_ = true;
+    }
+  }
+  [[nodiscard]] auto wait() noexcept {
+    struct Awaiter {
+      Signal& signal;
+      bool await_ready() const noexcept { return std::exchange(signal.is_set_, false); }
+      void await_suspend(std::coroutine_handle<> caller) noexcept { signal.ready_.coroutine = caller; }
+      void await_resume() const noexcept { signal.ready_.coroutine = nullptr; }
+    };
+    return Awaiter{*this};
+  }
+
+ private:
+  Ready ready_;
+  bool is_set_ = false;
+};
+
+}  // namespace lunaris::runtime
+
+#include "server/runtime/worker_mail.h"  // the templates' definitions

@@ -1,0 +1,135 @@
+// Volume: a block device with a name, an identity and a state, whatever transport shows it. A SCSI logical unit (later
+// an NVMe namespace) is a view of one.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backends/block_device.h"
+#include "server/runtime/gate.h"
+#include "server/runtime/worker.h"
+
+namespace lunaris::volume {
+
+/// Who the volume is, for ever: shown to initiators as serial number and designators (SPC-5 7.7.6).
+struct Identity {
+  std::string name;                     // the administrator's, [a-z0-9][a-z0-9._:-]{0,62}
+  std::array<std::uint8_t, 16> uuid{};  // everything else derives from it
+  std::string vendor = "LUNARIS";       // 8 printable characters at most
+  std::string product;                  // 16; empty: "VOLUME"
+  std::string serial;                   // 32; empty: the UUID in hexadecimal
+};
+
+enum class Health : std::uint8_t { online, failed /* a flush failed or the device is gone; reopened by the operator */, offline };
+
+/// An immutable snapshot of everything a command must agree with. A new one is published; the old one ends when the
+/// last command that started under it has ended.
+struct View {
+  std::uint64_t generation = 0;
+  std::uint64_t size_bytes = 0;
+  std::uint32_t block_bytes = 512;           // logical block: 512 or 4096
+  std::uint32_t physical_block_bytes = 4096;
+  bool read_only = false;
+  Health health = Health::online;
+  std::string health_reason;                 // in words, when not online
+  [[nodiscard]] std::uint64_t block_count() const noexcept { return size_bytes / block_bytes; }
+};
+
+/// Counters of one worker's port; written by that worker only, read by anybody (relaxed).
+struct PortCounters {
+  std::atomic<std::uint64_t> reads{0}, writes{0}, read_bytes{0}, written_bytes{0}, flushes{0}, discards{0}, errors{0};
+};
+
+class Volume;
+
+/// A worker's own way into a volume. Belongs to that worker; lives as long as the volume.
+class Port {
+ public:
+  Port(const Port&) = delete;
+  Port& operator=(const Port&) = delete;
+  ~Port();
+
+  /// What a command holds while it runs: the view it agreed with, and the promise that it stays in force.
+  class Pass {
+   public:
+    [[nodiscard]] const View& view() const noexcept { return *view_; }
+    [[nodiscard]] Port& port() const noexcept { return *port_; }
+
+   private:
+    friend class Port;
+    Pass(Port& port, const View& view, runtime::Gate::Pass pass) noexcept
+        : port_(&port), view_(&view), pass_(std::move(pass)) {}
+    Port* port_;
+    const View* view_;
+    runtime::Gate::Pass pass_;
+  };
+  /// Nothing only when the volume is closing.
+  [[nodiscard]] std::optional<Pass> enter() noexcept;
+
+  [[nodiscard]] const View& view() const noexcept;
+  [[nodiscard]] backends::BlockChannel& channel() noexcept { return *channel_; }
+  [[nodiscard]] Volume& volume() noexcept { return volume_; }
+  [[nodiscard]] PortCounters& counters() noexcept { return counters_; }
+
+ private:
+  friend class Volume;
+  struct Epoch;  // a view with the gate of the commands under it
+  Port(Volume& volume, runtime::Worker& worker, std::unique_ptr<backends::BlockChannel> channel,
+       std::shared_ptr<const View> view);
+  runtime::Task<bool> switch_to(std::shared_ptr<const View> view);
+  runtime::Task<bool> close();
+
+  Volume& volume_;
+  runtime::Worker& worker_;
+  std::unique_ptr<backends::BlockChannel> channel_;
+  std::unique_ptr<Epoch> epoch_;
+  PortCounters counters_;
+};
+
+/// Created and closed on the management worker; `port`, `view` and `fail` as said. Lives until `close` has returned.
+class Volume {
+ public:
+  Volume(runtime::Worker& management, Identity identity, std::unique_ptr<backends::BlockDevice> device, View first_view);
+  ~Volume();  // asserts that it is closed
+  Volume(const Volume&) = delete;
+  Volume& operator=(const Volume&) = delete;
+
+  [[nodiscard]] const Identity& identity() const noexcept { return identity_; }
+  [[nodiscard]] const backends::Geometry& geometry() const noexcept { return device_->geometry(); }
+
+  /// This worker's port, opened on first use. On `worker` itself.
+  backends::Result<Port*> port(runtime::Worker& worker);
+
+  /// Management worker: every port gets `view`; returns when each has drained the commands of the old one.
+  runtime::Task<> publish(View view);
+  [[nodiscard]] std::shared_ptr<const View> view() const;
+
+  /// Any worker: the medium broke its promise (a failed flush, a vanished device). New commands see Health::failed.
+  void fail(std::string reason);
+
+  /// Management worker: grows the device, then publishes the new size.
+  runtime::Task<backends::Result<>> resize(std::uint64_t size_bytes);
+  [[nodiscard]] std::uint64_t allocated_bytes() const { return device_->allocated_bytes(); }
+
+  /// Management worker: lets nobody in, waits for everybody, closes the channels on their workers and the device.
+  runtime::Task<> close();
+
+  /// Management worker: sums over all ports.
+  struct Totals {
+    std::uint64_t reads = 0, writes = 0, read_bytes = 0, written_bytes = 0, flushes = 0, discards = 0, errors = 0;
+  };
+  [[nodiscard]] Totals totals() const;
+
+ private:
+  struct Ports;
+  runtime::Worker& management_;
+  Identity identity_;
+  std::unique_ptr<backends::BlockDevice> device_;
+  std::unique_ptr<Ports> ports_;
+};
+
+}  // namespace lunaris::volume
