@@ -222,8 +222,10 @@ def file_length(tree):
 
 
 def first_sentence(tree):
+    """A source file beside its header is introduced by the header."""
     return [f"{name}:1: begin with a sentence: what this file is for and who uses it"
-            for name in tree.cpp() if not tree.text(name).lstrip().startswith("//")]
+            for name in tree.cpp() if not tree.text(name).lstrip().startswith("//")
+            and not (name.endswith(".cpp") and name[:-4] + ".h" in tree.files)]
 
 
 def readme_in_folders(tree):

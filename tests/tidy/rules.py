@@ -7,45 +7,45 @@ LIBRARIES = {
     "boost/asio": "asio", "boost/beast": "beast", "boost/json": "json", "boost/system": "system", "boost/endian": "endian",
     "openssl/": "openssl", "isa-l": "isal", "liburing": "uring", "numa": "numa", "spdlog/": "spdlog", "CLI/": "cli",
     "prometheus/": "prometheus", "catch2/": "catch2", "rbd/": "librbd", "rados/": "librbd", "libnbd": "libnbd",
-    "sys/": "posix", "netinet/": "posix", "arpa/": "posix", "linux/": "posix", "unistd.h": "posix", "fcntl.h": "posix",
+    "sys/uio.h": "iovec", "arpa/inet.h": "addresses", "sys/": "posix", "netinet/": "posix", "linux/": "posix", "unistd.h": "posix", "fcntl.h": "posix",
     "poll.h": "posix", "pthread.h": "posix", "sched.h": "posix", "signal.h": "posix", "netdb.h": "posix",
     "thread": "threads", "mutex": "threads", "shared_mutex": "threads", "condition_variable": "threads",
     "future": "threads", "semaphore": "threads", "latch": "threads", "barrier": "threads", "stop_token": "threads",
     "chrono": "clock", "ctime": "clock", "time.h": "clock", "random": "random",
-    "fstream": "files", "filesystem": "files", "iostream": "files", "cstdio": "files", "stdio.h": "files",
+    "fstream": "files", "filesystem": "paths", "iostream": "files", "cstdio": "stdio",
+    "stdio.h": "stdio",
 }
 
 Rule = collections.namedtuple("Rule", "folder own libraries")
 
-SERVER = {"asio", "system", "json", "spdlog", "openssl", "posix", "threads", "clock", "random", "files"}
+POSIX = {"posix", "iovec", "addresses", "stdio"}
+SERVER = POSIX | {"asio", "system", "json", "spdlog", "openssl", "threads", "clock", "random", "files", "paths"}
 UNDERNEATH = ["server/runtime/", "server/observe/", "server/limits.h"]
 
 RULES = [
-    Rule("protocol/bytes/", ["protocol/bytes/"], {"system", "endian", "isal"}),
-    Rule("protocol/iscsi/", ["protocol/bytes/", "protocol/iscsi/"], {"system", "endian", "openssl", "isal"}),
+    Rule("protocol/bytes/", ["protocol/bytes/"], {"system", "endian", "isal", "stdio"}),
+    Rule("protocol/iscsi/", ["protocol/bytes/", "protocol/iscsi/"], {"system", "endian", "openssl", "isal", "iovec"}),
     Rule("protocol/scsi/", ["protocol/bytes/", "protocol/scsi/"], {"system", "endian"}),
     Rule("server/runtime/", ["server/runtime/"],
-         {"asio", "system", "uring", "numa", "spdlog", "posix", "threads", "clock", "random", "files"}),
+         POSIX | {"asio", "system", "uring", "numa", "spdlog", "threads", "clock", "random", "files", "paths"}),
     Rule("server/observe/", ["server/observe/", "server/runtime/"],
-         {"asio", "system", "spdlog", "prometheus", "posix", "threads", "clock", "files"}),
+         POSIX | {"asio", "system", "spdlog", "prometheus", "threads", "clock", "files"}),
     Rule("backends/", ["backends/", "server/runtime/"],
-         {"system", "json", "posix", "threads", "files", "librbd", "libnbd"}),
-    Rule("server/config/", ["server/config/", "server/limits.h"], {"system", "json"}),
-    Rule("server/config/store", ["server/config/", "server/runtime/", "server/limits.h"], {"system", "json", "posix", "files"}),
+         POSIX | {"system", "json", "numa", "threads", "files", "paths", "librbd", "libnbd"}),
+    Rule("server/config/", ["server/config/", "server/limits.h"], {"system", "json", "addresses", "paths"}),
+    Rule("server/limits.h", [], {"clock"}),
     Rule("server/data_mover.h", ["backends/block_device.h", "server/runtime/"], {"system"}),
-    Rule("server/transport.h", ["server/runtime/", "server/volume/", "server/config/", "backends/block_device.h"], {"system"}),
-    Rule("server/limits.h", [], set()),
-    Rule("server/volume/", ["server/volume/", "backends/", "server/config/model.h", *UNDERNEATH], {"system", "posix"}),
+    Rule("server/transport.h", ["server/runtime/"], {"system"}),
+    Rule("server/volume/", ["server/volume/", "backends/", "server/config/model.h", *UNDERNEATH], POSIX | {"system"}),
     Rule("server/scsi/", ["server/scsi/", "server/volume/", "server/data_mover.h", "backends/block_device.h",
-                          "protocol/scsi/", "protocol/bytes/", *UNDERNEATH], {"system", "posix"}),
+                          "protocol/scsi/", "protocol/bytes/", *UNDERNEATH], POSIX | {"system"}),
     Rule("server/iscsi/", ["server/iscsi/", "server/scsi/", "server/volume/", "server/data_mover.h", "server/transport.h",
-                           "protocol/", *UNDERNEATH], {"system", "posix"}),
+                           "backends/block_device.h", "protocol/", *UNDERNEATH], POSIX | {"system"}),
     Rule("server/control/", ["server/control/", "server/config/", "server/volume/", "server/transport.h",
-                             "backends/registry.h", "backends/block_device.h", *UNDERNEATH], SERVER),
+                             "server/scsi/logical_unit.h", "server/scsi/nexus.h", "backends/registry.h",
+                             "backends/block_device.h", *UNDERNEATH], SERVER),
     Rule("web/", ["web/", "server/control/", "server/observe/"], SERVER | {"beast"}),
-    Rule("server/main.cpp", ["server/", "backends/", "protocol/", "web/"], SERVER | {"cli"}),
-    Rule("server/app", ["server/", "backends/", "protocol/", "web/"], SERVER | {"cli"}),
-    Rule("server/cli", ["server/", "backends/", "protocol/", "web/"], SERVER | {"cli"}),
+    Rule("server/", ["server/", "backends/", "protocol/", "web/"], SERVER | {"cli", "uring", "numa"}),
 ]
 
 # Files that nobody but the listed ones may include.
@@ -58,10 +58,10 @@ def rule_for(path):
 
 
 def library_of(header):
-    found = [(len(start), name) for start, name in LIBRARIES.items()
-             if header.startswith(start) and (start.endswith(("/", ".h")) or "/" in start or header == start
-                                              or header.startswith(start + ".h") or start in ("isa-l", "liburing", "libnbd"))]
-    return max(found)[1] if found else None
+    """The longest beginning decides; a standard header (no slash, no dot) must match whole."""
+    found = [start for start in LIBRARIES
+             if header == start or (header.startswith(start) and ("/" in header or "." in header))]
+    return LIBRARIES[max(found, key=len)] if found else None
 
 
 def markdown():
