@@ -46,6 +46,28 @@ runtime::Task<std::optional<std::vector<std::uint8_t>>> receive_parameters(Execu
   co_return list;
 }
 
+runtime::Task<runtime::BufferLease> receive_pattern(Execution& execution, std::uint64_t bytes_wanted) {
+  const std::uint32_t block_bytes = execution.view().block_bytes;
+  execution.command.data_out_length = block_bytes;
+  if (offered_bytes(execution, 1) == 0) {
+    execution.illegal_request(scsi::additional_sense::invalid_field_in_command_information_unit);
+    co_return runtime::BufferLease{};
+  }
+  DataMover::Received received = co_await execution.command.data->receive(0, block_bytes);
+  if (received.outcome != MoveOutcome::moved || execution.aborted()) co_return runtime::BufferLease{};
+  const auto size = static_cast<std::uint32_t>(
+      std::clamp<std::uint64_t>(bytes_wanted, block_bytes, runtime::BufferPool::buffer_bytes_max));
+  runtime::BufferLease pattern = co_await execution.worker.buffers().acquire(size);
+  if (execution.aborted()) co_return runtime::BufferLease{};
+  const std::span<std::byte> bytes = pattern.bytes();
+  received.payload.copy_to(bytes.first(block_bytes));
+  for (std::size_t filled = block_bytes; filled < bytes.size(); filled *= 2) {
+    const std::size_t copied = std::min(filled, bytes.size() - filled);
+    std::memcpy(bytes.data() + filled, bytes.data(), copied);
+  }
+  co_return pattern;
+}
+
 void report_error(Execution& execution, const runtime::Error& error) {
   add(execution.port().counters().errors, 1);
   if (fails_the_volume(error)) execution.volume().fail(error.message());

@@ -19,6 +19,10 @@ runtime::Task<> reply(Execution& execution, std::span<const std::uint8_t> data, 
 /// the command has ended meanwhile. For rare commands: it allocates.
 runtime::Task<std::optional<std::vector<std::uint8_t>>> receive_parameters(Execution& execution, std::uint32_t length);
 
+/// A buffer full of copies of the one block that Data-Out holds, at least one block and about `bytes_wanted`; empty
+/// when the command has ended.
+runtime::Task<runtime::BufferLease> receive_pattern(Execution& execution, std::uint64_t bytes_wanted);
+
 /// Turns a device's failure into the command's outcome; fails the volume where that is due.
 void report_error(Execution& execution, const runtime::Error& error);
 

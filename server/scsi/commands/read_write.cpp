@@ -32,6 +32,7 @@ runtime::Task<> verify_medium(Execution& execution) {
     const std::uint32_t size = chunk_of(total - done);
     if (!co_await check_chunk(execution, start + done, size, nullptr)) co_return;
     done += size;
+    co_await execution.worker.yield();
   }
 }
 
@@ -52,17 +53,17 @@ runtime::Task<> verify_against_data(Execution& execution) {
 
 /// VERIFY with BYTCHK 11b: Data-Out holds one block that all blocks are compared with.
 runtime::Task<> verify_against_one_block(Execution& execution) {
-  const std::uint32_t block_bytes = execution.view().block_bytes;
-  execution.command.data_out_length = block_bytes;
-  if (offered_bytes(execution, 1) == 0) {
-    execution.illegal_request(scsi::additional_sense::invalid_field_in_command_information_unit);
-    co_return;
-  }
-  DataMover::Received block = co_await execution.command.data->receive(0, block_bytes);
-  if (block.outcome != MoveOutcome::moved) co_return;
-  for (std::uint64_t index = 0; index < execution.blocks.range.count && !execution.aborted(); ++index) {
-    const std::uint64_t offset = execution.byte_offset(execution.blocks.range.lba + index);
-    if (!co_await check_chunk(execution, offset, block_bytes, &block.payload)) co_return;
+  const std::uint64_t total = execution.blocks.range.count * execution.view().block_bytes;
+  const std::uint64_t start = execution.byte_offset(execution.blocks.range.lba);
+  const runtime::BufferLease pattern = co_await receive_pattern(execution, total);
+  if (!pattern) co_return;
+  for (std::uint64_t done = 0; done < total && !execution.aborted();) {
+    const auto size = static_cast<std::uint32_t>(std::min<std::uint64_t>(total - done, pattern.size_bytes()));
+    backends::Payload expected;
+    expected.append(pattern.bytes().first(size));
+    if (!co_await check_chunk(execution, start + done, size, &expected)) co_return;
+    done += size;
+    co_await execution.worker.yield();
   }
 }
 
