@@ -166,7 +166,7 @@ std::string iscsi_name_fault(std::string_view name) {
   if (view.starts_with("iqn.")) return iqn_fault(view.substr(4));
   if (view.starts_with("eui.")) return hexadecimal_fault(view.substr(4), "eui.", false);
   if (view.starts_with("naa.")) return hexadecimal_fault(view.substr(4), "naa.", true);
-  return "an iSCSI name begins with iqn., eui. or naa.";
+  return "an iSCSI name begins with \"iqn.\", \"eui.\" or \"naa.\"";
 }
 
 std::string lower_case(std::string_view text) {
