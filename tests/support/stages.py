@@ -159,8 +159,8 @@ def jobs():
 
 
 STAGES = [
-    Stage("tidy", [], 900,
-          configured("asan", commands(["tests/tidy/selftest.py"], ["tests/tidy/run.py", "--budget", "240"])),
+    Stage("tidy", [], 1000,
+          configured("asan", commands(["tests/tidy/selftest.py"], ["tests/tidy/run.py", "--budget", "400"])),
           "style, layering, headers, clang-tidy"),
     Stage("harness", [], 60, commands(["tests/support/selftest.py"]), "the test tools judge rightly"),
     Stage("unit", ["asan"], 420, executables("asan", lambda name: "sim" not in name and not is_replay(name)),
