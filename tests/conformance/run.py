@@ -104,12 +104,14 @@ def run_suite(kind, suite, tests, logs):
                 continue
         outcomes[name] = run_test(name, server, logs)
     try:
-        if server is not None:
-            server.stop()
+        alive = server is not None and server.alive()
+        if alive and (status := server.stop()) != 0:
+            raise servers.ServerError(f"the server stopped with status {status}")
     except servers.ServerError as error:
         print(f"# after {suite}: {error}", flush=True)
         outcomes[tests[-1]] = Outcome("DIED", str(error).splitlines()[0], 0.0)
-    server.image(0).unlink(missing_ok=True)
+    if server is not None:
+        server.image(0).unlink(missing_ok=True)
     return outcomes
 
 
