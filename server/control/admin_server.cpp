@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "server/limits.h"
+#include "server/observe/log.h"
 #include "server/runtime/completion.h"
 
 namespace lunaris::control {
@@ -25,11 +26,12 @@ namespace lunaris::control {
 namespace asio = boost::asio;
 namespace json = boost::json;
 using asio::local::stream_protocol;
-using config::LogLevel;
 using runtime::Completion;
 using runtime::Task;
 
 namespace {
+
+observe::Logger& log = observe::logger("admin");
 
 std::uint64_t nanoseconds(std::chrono::seconds time) {
   return static_cast<std::uint64_t>(std::chrono::nanoseconds(time).count());
@@ -150,8 +152,8 @@ struct AdminServer::Parts {
   bool stopping = false;
 };
 
-AdminServer::AdminServer(runtime::Worker& management, asio::io_context& context, AdminApi& api, Log log)
-    : management_(management), api_(api), log_(std::move(log)), parts_(std::make_unique<Parts>(context)) {}
+AdminServer::AdminServer(runtime::Worker& management, asio::io_context& context, AdminApi& api)
+    : management_(management), api_(api), parts_(std::make_unique<Parts>(context)) {}
 
 AdminServer::~AdminServer() = default;
 
@@ -171,6 +173,7 @@ void AdminServer::open(const std::string& path) {
   }
   boost::system::error_code error;
   const stream_protocol::endpoint endpoint(path);
+  if (parts_->acceptor.is_open()) parts_->acceptor.close(error);  // an attempt at another path failed
   parts_->acceptor.open(endpoint.protocol(), error);
   const mode_t before = ::umask(0177);
   if (!error) parts_->acceptor.bind(endpoint, error);
@@ -208,7 +211,7 @@ Task<> AdminServer::accept() {
 
 Task<> AdminServer::serve(std::shared_ptr<Connection> connection) {
   if (!connection->is_allowed()) {
-    log_(LogLevel::warn, "management connection refused reason=\"neither root nor the user that runs lunaris\"");
+    LUN_LOG_WARN_LIMITED(log, "management connection refused", "reason", "neither root nor the user that runs lunaris");
     co_await connection->write(
         error_line("forbidden", "the management socket is for root and the user that runs lunaris."));
     co_return;

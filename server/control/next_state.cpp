@@ -6,12 +6,13 @@
 #include <utility>
 
 #include "server/limits.h"
+#include "server/observe/log.h"
 
 namespace lunaris::control {
 
-using config::LogLevel;
-
 namespace {
+
+observe::Logger& log = observe::logger("control");
 
 /// A random UUID (RFC 4122 4.4).
 config::Uuid new_uuid(runtime::Rng& rng) {
@@ -91,7 +92,7 @@ State load_state(const StartSource& source, const config::Document& fresh, runti
   }
   const config::Problems problems = problems_of(before, document, source.surroundings);
   for (const config::Problem& problem : problems) {
-    if (problem.severity == config::Severity::warning) source.log(LogLevel::warn, config::to_string(problem));
+    if (problem.severity == config::Severity::warning) LUN_LOG_WARN(log, "problem", "what", config::to_string(problem));
   }
   if (config::has_errors(problems)) throw std::runtime_error(what + " cannot be used:" + error_lines(problems));
   if (loaded.state && document == before.document) return before;

@@ -6,7 +6,6 @@
 
 #include "server/config/json.h"
 #include "server/config/validate.h"
-#include "server/control/log.h"
 #include "server/control/state_store.h"
 #include "server/runtime/rng.h"
 
@@ -28,7 +27,6 @@ struct StartSource {
   StateStore& store;
   config::Surroundings surroundings;
   std::string config_file;  // not empty: managed by this file
-  Log log;
 };
 
 /// The state to start with, stored: the file's document, else what is stored, else `fresh`. Blocking; throws
