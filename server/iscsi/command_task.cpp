@@ -65,7 +65,7 @@ void CommandTask::begin(const iscsi::ScsiCommand& pdu, std::uint64_t now_ns) {
   immediate_command_ = pdu.immediate;
   reads_ = pdu.read;
   writes_ = pdu.write;
-  finished_ = failed_ = discarding_ = false;
+  finished_ = failed_ = discarding_ = left_window_ = false;
   failure_status_ = scsi::Status::check_condition;
   immediate_ = {};
   arrived_ = 0;

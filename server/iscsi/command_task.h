@@ -88,11 +88,16 @@ class CommandTask final : public DataMover, public PduSource {
   /// Data has been asked for (or promised) and none has come since this time; 0 when none is due.
   [[nodiscard]] std::uint64_t waiting_for_data_since_ns() const noexcept;
 
+  /// Its answer has given its place in the window back.
+  [[nodiscard]] bool has_left_window() const noexcept { return left_window_; }
+  void set_left_window() noexcept { left_window_ = true; }
+
   CommandTask* next_in_list = nullptr;  // Session's lists: free, held, waiting for room
 
   // --- DataMover ------------------------------------------------------------------------------------------------
   runtime::Task<MoveOutcome> send(std::uint64_t offset, backends::Payload payload) override;
   runtime::Task<Received> receive(std::uint64_t offset, std::uint32_t length) override;
+  void give_up() noexcept override { wake_.set(); }
 
  private:
   struct Outgoing {
@@ -132,6 +137,7 @@ class CommandTask final : public DataMover, public PduSource {
   bool immediate_command_ = false;
   bool reads_ = false;
   bool writes_ = false;
+  bool left_window_ = false;
   bool finished_ = false;    // the outcome is final
   bool failed_ = false;      // the transport has set the outcome: failure_
   bool discarding_ = false;  // nobody will ask for more Data-Out

@@ -63,6 +63,8 @@ class Connection final : private runtime::Timer, private iscsi::TextHost {
   void end(EndReason reason, std::string_view what, bool drain = false);
   [[nodiscard]] bool is_ending() const noexcept { return end_reason_ != EndReason::none; }
   [[nodiscard]] EndReason end_reason() const noexcept { return end_reason_; }
+  /// It is ending, and answers that are ready still leave.
+  [[nodiscard]] bool is_draining() const noexcept { return end_reason_ == EndReason::logout || ending_ns_ != 0; }
   /// After all tasks have ended: the logout response, if one is due, then the end of sending.
   void finish_sending();
   /// Drops what is still queued. After both loops have ended.

@@ -48,8 +48,6 @@ inline constexpr std::uint64_t keepalive_answer_ns = 15 * second_ns;
 inline constexpr std::uint64_t linger_ns = 2 * second_ns;
 /// How often a connection looks at its clocks.
 inline constexpr std::uint64_t housekeeping_ns = second_ns;
-/// A session whose connection never arrives from its login is given up.
-inline constexpr std::uint64_t handover_ns = 10 * second_ns;
 
 /// Text of one login or text exchange, and of a SendTargets answer, in bytes.
 inline constexpr std::size_t text_bytes_max = 64 * 1024;

@@ -120,6 +120,8 @@ class Session {
   /// Aborts a task in whatever phase it is.
   void abort_task(CommandTask& task);
   void answer(const iscsi::TaskManagementResponse& pdu) { connection_->send_control(pdu); }
+  [[nodiscard]] const iscsi::CommandWindow& window() const noexcept { return *window_; }
+  void count_management(int change) noexcept { management_running_ += static_cast<std::uint32_t>(change); }
 
  private:
   struct List {
@@ -158,6 +160,7 @@ class Session {
   std::uint32_t past_count_ = 0;
   std::uint32_t window_used_ = 0;     // non-immediate commands in flight
   std::uint32_t immediate_used_ = 0;  // immediate ones
+  std::uint32_t management_running_ = 0;
   std::uint64_t motion_bytes_ = 0;
   std::size_t queued_bytes_ = 0;
 
