@@ -45,6 +45,7 @@ inline constexpr AdditionalSense logical_unit_not_ready_manual_intervention_requ
 inline constexpr AdditionalSense logical_unit_not_ready_offline{0x04, 0x12};
 inline constexpr AdditionalSense logical_unit_communication_time_out{0x08, 0x01};
 inline constexpr AdditionalSense write_error{0x0c, 0x00};
+inline constexpr AdditionalSense invalid_field_in_command_information_unit{0x0e, 0x03};
 inline constexpr AdditionalSense unrecovered_read_error{0x11, 0x00};
 inline constexpr AdditionalSense parameter_list_length_error{0x1a, 0x00};
 inline constexpr AdditionalSense miscompare_during_verify_operation{0x1d, 0x00};
