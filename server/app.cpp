@@ -19,6 +19,7 @@
 #include "server/config/values.h"
 #include "server/control/admin_server.h"
 #include "server/control/backend_table.h"
+#include "server/control/folder_lock.h"
 #include "server/iscsi/iscsi_transport.h"
 #include "server/limits.h"
 #include "server/observe/log.h"
@@ -168,124 +169,149 @@ sigset_t block_signals() {
   return signals;
 }
 
-/// Members are in the order of dependence; destruction takes them down in reverse.
-class App {
+/// What the server stands on: folder, state, log, threads. Its construction is all that can fail at a start.
+class Foundation {
  public:
-  /// Throws when something is missing; nothing runs yet but the workers.
-  explicit App(const ServeOptions& options);
+  /// Throws with what to do. Afterwards the workers run, the management worker does not yet.
+  explicit Foundation(const ServeOptions& options);
 
-  int run();
+  const ServeOptions options;
+  const sigset_t signals = block_signals();  // before the first thread
+  const std::string data_folder;
+  runtime::SystemFileOps files;
+  control::FolderLock lock;
+  control::StateStore store;
+  const control::State initial;
+  const config::Server server;
+  observe::LogSystem log_system;
+  runtime::WorkerGroup workers;
 
  private:
-  [[nodiscard]] control::State load_initial() const;
-  [[nodiscard]] control::Service::Parts service_parts();
-  void start_workers();
-  void open_admin_socket();
-  Task<> on_start();
-  Task<> on_reload();
-  Task<> on_stop();
-  void wait_for_stop_signal();
+  std::unique_ptr<runtime::AsioLoop> made_loop_;  // until `management` has taken it
 
-  ServeOptions options_;
-  sigset_t signals_ = block_signals();
-  pthread_t main_thread_ = ::pthread_self();
-  std::string data_folder_;
-  mutable control::PosixFileOps files_;
-  control::FolderLock lock_;
-  mutable control::StateStore store_;
-  control::State initial_;
-  config::Server server_;
-  observe::LogSystem log_system_;
-  runtime::WorkerGroup workers_;
-  std::unique_ptr<runtime::AsioLoop> made_loop_;  // until management_ has taken it
-  runtime::AsioLoop& management_loop_;
-  runtime::Worker management_;
-  iscsi_server::IscsiTransport transport_;
-  control::Service service_;
-  control::AdminApi admin_api_;
-  control::AdminServer admin_server_;
-  std::atomic<bool> has_failed_{false};  // set before the stop that on_start asks for
+ public:
+  runtime::AsioLoop& management_loop;
+  runtime::Worker management;
+  control::AdminServer admin_server;
+
+ private:
+  [[nodiscard]] control::State load_initial();
+  void open_admin_socket();
 };
 
-App::App(const ServeOptions& options)
-    : options_(options),
-      data_folder_(absolute_folder(options.data_folder)),
-      lock_(data_folder_),
-      store_(files_, data_folder_ + "/state"),
-      initial_(load_initial()),
-      server_(effective_server(initial_.document.server, options)),
-      log_system_(log_options(server_.log)),
-      workers_(group_options(server_), runtime::read_topology()),
+Foundation::Foundation(const ServeOptions& given)
+    : options(given),
+      data_folder(absolute_folder(given.data_folder)),
+      lock(data_folder),
+      store(files, data_folder + "/state"),
+      initial(load_initial()),
+      server(effective_server(initial.document.server, given)),
+      log_system(log_options(server.log)),
+      workers(group_options(server), runtime::read_topology()),
       made_loop_(std::make_unique<runtime::AsioLoop>(runtime::AsioLoop::Mode::management)),
-      management_loop_(*made_loop_),
-      management_(management_options(), std::move(made_loop_), std::make_unique<runtime::SystemClock>(),
-                  std::make_unique<runtime::SystemRng>()),
-      transport_(workers_, management_),
-      service_(service_parts(), initial_),
-      admin_api_(service_, [](LogLevel level) { observe::set_level(level_of(level)); }),
-      admin_server_(management_, management_loop_.context(), admin_api_) {
+      management_loop(*made_loop_),
+      management(management_options(), std::move(made_loop_), std::make_unique<runtime::SystemClock>(),
+                 std::make_unique<runtime::SystemRng>()),
+      admin_server(management, management_loop.context()) {
   open_admin_socket();
-  start_workers();
-}
-
-control::State App::load_initial() const {
-  const control::StartSource source{files_, store_, {control::check_backend, data_folder_}, options_.config_file};
-  runtime::SystemRng rng;
-  return control::load_state(source, first_document(options_), rng);
-}
-
-control::Service::Parts App::service_parts() {
-  return {.management = management_,
-          .transport = transport_,
-          .files = files_,
-          .store = store_,
-          .open_backend = backends::open_backend,
-          .surroundings = {control::check_backend, data_folder_},
-          .config_file = options_.config_file,
-          .version = LUNARIS_VERSION,
-          .server_changed = [this](const config::Server& server) {
-            observe::set_level(level_of(effective_server(server, options_).log.level));
-          }};
-}
-
-void App::start_workers() {
-  const std::vector<std::string> problems = workers_.start();
+  const std::vector<std::string> problems = workers.start();
   if (!problems.empty()) throw std::runtime_error("the workers cannot start:\n  " + joined(problems));
-  for (const std::string& note : workers_.notes()) LUN_LOG_WARN(log, "start", "note", note);
+  for (const std::string& note : workers.notes()) LUN_LOG_WARN(log, "start", "note", note);
 }
 
-void App::open_admin_socket() {
-  const std::string& path = server_.management.socket;
+control::State Foundation::load_initial() {
+  const control::StartSource source{files, store, {control::check_backend, data_folder}, options.config_file};
+  runtime::SystemRng rng;
+  return control::load_state(source, first_document(options), rng);
+}
+
+void Foundation::open_admin_socket() {
+  const std::string& path = server.management.socket;
   const bool is_default = path == config::Server::Management{}.socket;
   try {
-    admin_server_.open(path);
+    admin_server.open(path);
   } catch (const std::exception&) {
     // Nobody asked for the usual place: one in the data folder does as well, and `ctl` looks there too.
     if (!is_default) throw;
-    admin_server_.open(data_folder_ + "/admin.sock");
+    admin_server.open(data_folder + "/admin.sock");
   }
-  LUN_LOG_INFO(log, "management socket open", "path", admin_server_.path());
+  LUN_LOG_INFO(log, "management socket open", "path", admin_server.path());
+}
+
+std::vector<runtime::Worker*> all_of(runtime::WorkerGroup& group) {
+  std::vector<runtime::Worker*> workers;
+  for (std::size_t i = 0; i < group.size(); ++i) workers.push_back(&group[i]);
+  return workers;
+}
+
+/// Members are in the order of dependence; destruction takes them down in reverse.
+class App {
+ public:
+  explicit App(Foundation& base)
+      : base_(base),
+        transport_(base.management, all_of(base.workers)),
+        service_(service_parts(), base.initial),
+        admin_api_(service_, [](LogLevel level) { observe::set_level(level_of(level)); }) {}
+
+  /// Until a signal ends it; the exit code.
+  int run();
+
+ private:
+  [[nodiscard]] control::Service::Parts service_parts();
+  Task<> on_start();
+  Task<> on_reload();
+  Task<> on_stop();
+  void fail_start(const std::vector<control::StepFailure>& failures);
+  void wait_for_stop_signal();
+
+  Foundation& base_;
+  iscsi_server::IscsiTransport transport_;
+  control::Service service_;
+  control::AdminApi admin_api_;
+  pthread_t main_thread_ = ::pthread_self();
+  std::atomic<bool> has_failed_{false};  // set before the stop that on_start asks for
+};
+
+control::Service::Parts App::service_parts() {
+  return {.management = base_.management,
+          .transport = transport_,
+          .files = base_.files,
+          .store = base_.store,
+          .open_backend = backends::open_backend,
+          .surroundings = {control::check_backend, base_.data_folder},
+          .config_file = base_.options.config_file,
+          .version = LUNARIS_VERSION,
+          .server_changed = [this](const config::Server& server) {
+            observe::set_level(level_of(effective_server(server, base_.options).log.level));
+          }};
+}
+
+bool is_portal_failure(const control::StepFailure& failure) {
+  return failure.pointer == "/portals";
 }
 
 Task<> App::on_start() {
   const control::Outcome outcome = co_await service_.start();
   const std::size_t portals = service_.state().document.portals.size();
-  const auto is_portal = [](const control::StepFailure& failure) { return failure.pointer == "/portals"; };
-  const auto failed = static_cast<std::size_t>(std::ranges::count_if(outcome.failures, is_portal));
+  const auto failed = static_cast<std::size_t>(std::ranges::count_if(outcome.failures, is_portal_failure));
   if (portals != 0 && failed >= portals) {
-    std::string reasons;
-    for (const control::StepFailure& failure : outcome.failures) {
-      if (is_portal(failure)) reasons += "\n  " + failure.reason;
-    }
-    std::fprintf(stderr, "lunaris: no portal can be opened, so no initiator could connect:%s\n", reasons.c_str());
-    has_failed_ = true;
-    ::pthread_kill(main_thread_, SIGTERM);
+    fail_start(outcome.failures);
     co_return;
   }
-  admin_server_.start();
-  LUN_LOG_INFO(log, "ready", "version", LUNARIS_VERSION, "revision", outcome.revision, "workers", workers_.size(),
+  base_.admin_server.start(admin_api_);
+  LUN_LOG_INFO(log, "ready", "version", LUNARIS_VERSION, "revision", outcome.revision, "workers", base_.workers.size(),
                "failures", outcome.failures.size());
-  if (options_.demo) print_connecting(service_.state().document);
+  if (base_.options.demo) print_connecting(service_.state().document);
+}
+
+void App::fail_start(const std::vector<control::StepFailure>& failures) {
+  std::string reasons;
+  for (const control::StepFailure& failure : failures) {
+    if (is_portal_failure(failure)) reasons += "\n  " + failure.reason;
+  }
+  std::fprintf(stderr, "lunaris: no portal can be opened, so no initiator could connect:%s\n", reasons.c_str());
+  has_failed_ = true;
+  ::pthread_kill(main_thread_, SIGTERM);
 }
 
 Task<> App::on_reload() {
@@ -294,29 +320,29 @@ Task<> App::on_reload() {
 
 Task<> App::on_stop() {
   co_await service_.stop();
-  co_await admin_server_.stop();
-  workers_.stop_all();
-  management_.stop();
+  co_await base_.admin_server.stop();
+  base_.workers.stop_all();
+  base_.management.stop();
 }
 
 void App::wait_for_stop_signal() {
   for (;;) {
     int signal = 0;
-    if (::sigwait(&signals_, &signal) != 0) continue;
+    if (::sigwait(&base_.signals, &signal) != 0) continue;
     if (signal != SIGHUP) return;
-    management_.post([this] { return on_reload(); });
+    base_.management.post([this] { return on_reload(); });
   }
 }
 
 int App::run() {
-  std::thread management([this] { management_.run(); });
-  management_.post([this] { return on_start(); });
+  std::thread management([this] { base_.management.run(); });
+  base_.management.post([this] { return on_start(); });
   wait_for_stop_signal();
   LUN_LOG_INFO(log, "stopping");
-  const Watchdog watchdog(limits::stop_time_max, workers_);
-  management_.post([this] { return on_stop(); });
+  const Watchdog watchdog(limits::stop_time_max, base_.workers);
+  base_.management.post([this] { return on_stop(); });
   management.join();
-  workers_.join();
+  base_.workers.join();
   LUN_LOG_INFO(log, "stopped");
   return has_failed_ ? 1 : 0;
 }
@@ -332,7 +358,8 @@ void check_machine() {
 
 int serve(const ServeOptions& options) {
   check_machine();
-  App app(options);
+  Foundation foundation(options);
+  App app(foundation);
   return app.run();
 }
 

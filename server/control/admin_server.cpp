@@ -152,10 +152,12 @@ struct AdminServer::Parts {
   bool stopping = false;
 };
 
-AdminServer::AdminServer(runtime::Worker& management, asio::io_context& context, AdminApi& api)
-    : management_(management), api_(api), parts_(std::make_unique<Parts>(context)) {}
+AdminServer::AdminServer(runtime::Worker& management, asio::io_context& context)
+    : management_(management), parts_(std::make_unique<Parts>(context)) {}
 
-AdminServer::~AdminServer() = default;
+AdminServer::~AdminServer() {
+  if (!path_.empty()) ::unlink(path_.c_str());
+}
 
 void AdminServer::open(const std::string& path) {
   if (path.size() > limits::socket_path_bytes_max) {
@@ -186,7 +188,8 @@ void AdminServer::open(const std::string& path) {
   path_ = path;
 }
 
-void AdminServer::start() {
+void AdminServer::start(AdminApi& api) {
+  api_ = &api;
   if (auto pass = gate_.try_enter()) runtime::spawn(std::move(*pass), accept());
 }
 
@@ -227,7 +230,7 @@ Task<> AdminServer::serve(std::shared_ptr<Connection> connection) {
     if (read == Connection::Read::too_long)
       co_await connection->write(error_line("too-long", "the request is too long."));
     if (read != Connection::Read::line) break;
-    const json::object answer = co_await api_.handle(std::move(line));
+    const json::object answer = co_await api_->handle(std::move(line));
     line = {};
     if (!co_await connection->write(json::serialize(answer) + "\n")) break;
   }
@@ -240,7 +243,6 @@ Task<> AdminServer::stop() {
   if (parts_->acceptor.is_open()) parts_->acceptor.cancel(ignored);
   for (Connection* connection : parts_->connections) connection->shutdown();
   co_await gate_.close();
-  if (!path_.empty()) ::unlink(path_.c_str());
 }
 
 }  // namespace lunaris::control

@@ -17,8 +17,9 @@ namespace lunaris::control {
 /// Limits: admin_connections_max, admin_request_bytes_max, admin_request_time_max, admin_idle_time_max.
 class AdminServer {
  public:
-  AdminServer(runtime::Worker& management, boost::asio::io_context& context, AdminApi& api);
-  ~AdminServer();  // asserts that `stop` has returned, when `start` was called
+  AdminServer(runtime::Worker& management, boost::asio::io_context& context);
+  /// When it was started, `stop` has returned.
+  ~AdminServer();
   AdminServer(const AdminServer&) = delete;
   AdminServer& operator=(const AdminServer&) = delete;
 
@@ -26,8 +27,8 @@ class AdminServer {
   /// Throws std::runtime_error with what is wrong and what to do.
   void open(const std::string& path);
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
-  /// Begins to answer.
-  void start();
+  /// Begins to answer from `api`, which outlives `stop`.
+  void start(AdminApi& api);
   /// Ends all connections, removes the socket.
   runtime::Task<> stop();
 
@@ -38,7 +39,7 @@ class AdminServer {
 
   struct Parts;
   runtime::Worker& management_;
-  AdminApi& api_;
+  AdminApi* api_ = nullptr;  // from start on
   std::unique_ptr<Parts> parts_;
   runtime::Gate gate_;
   std::string path_;

@@ -70,8 +70,8 @@ State next_state(const State& state, config::Document document, runtime::Rng& rn
   return next;
 }
 
-config::Decoded read_config_file(FileOps& files, const std::string& path) {
-  const auto text = files.read(path, limits::config_bytes_max);
+config::Decoded read_config_file(runtime::FileOps& files, const std::string& path) {
+  const auto text = runtime::read_file(files, path, limits::config_bytes_max);
   if (text.has_value()) return config::decode_text(text.value());
   return {{}, {{"", "cannot read " + path + ": " + text.error().message() + "."}}};
 }

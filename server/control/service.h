@@ -52,7 +52,7 @@ class Service {
   struct Parts {
     runtime::Worker& management;
     Transport& transport;
-    FileOps& files;
+    runtime::FileOps& files;
     StateStore& store;
     OpenBackend open_backend;
     config::Surroundings surroundings;  // data folder, check of back ends
