@@ -21,8 +21,9 @@ enum class KeyRule : std::uint8_t {
   minimum,
   maximum,
   digest,          // list: the first of the offered ones that policy allows
+  only_default,    // list: RFC3720, the default of TaskReporting, or Reject
   authentication,  // AuthMethod and CHAP_*: the Authenticator's business
-  text_only,       // SendTargets: full feature phase
+  text_only,       // SendTargets: the text exchange's business
   target_only,     // only a target says it (TargetAlias, TargetAddress, TargetPortalGroupTag)
   obsolete,        // IFMarker and its kin: answered Reject, never NotUnderstood (RFC 7143 13.25)
 };

@@ -120,7 +120,7 @@ class LoginMachine {
   enum class State : std::uint8_t { start, security, operational, admitting, finished, refused };
 
   /// `host` must outlive the machine. `first_stat_sn`: of the connection; each response takes the next one.
-  LoginMachine(LoginHost& host, SerialNumber first_stat_sn = SerialNumber(1)) noexcept;
+  explicit LoginMachine(LoginHost& host, SerialNumber first_stat_sn = SerialNumber(1));
   LoginMachine(const LoginMachine&) = delete;
   LoginMachine& operator=(const LoginMachine&) = delete;
 
@@ -149,19 +149,17 @@ class LoginMachine {
     LoginStatus status;
     std::string_view reason;
   };
-  using Check = std::optional<Refusal>;
+  using Check = std::optional<Refusal>;  // nothing: go on
 
-  Check check_header(const LoginRequest& request) const;
-  Check check_first(const LoginRequest& request);
-  Check check_stages(const LoginRequest& request) const;
-  Check negotiate();
-  Check identify(std::span<const KeyValue> pairs);
-  Check authenticate(std::span<const KeyValue> keys);
-  Check check_transit();
-  LoginStep advance();
-  LoginStep respond(bool transit);
-  LoginStep finish_refusal(Refusal refusal);
-  LoginResponse make_response();
+  [[nodiscard]] Check check_request(const LoginRequest& request) const;
+  [[nodiscard]] Check check_stages(const LoginRequest& request) const;
+  [[nodiscard]] Check process_text();
+  [[nodiscard]] Check identify(std::span<const KeyValue> pairs);
+  [[nodiscard]] Check authenticate(std::span<const KeyValue> keys);
+  [[nodiscard]] LoginStep advance();
+  [[nodiscard]] LoginStep respond(bool transit, LoginStep::Action action);
+  [[nodiscard]] LoginStep refuse_with(Refusal refusal);
+  [[nodiscard]] LoginResponse make_response();
 
   LoginHost& host_;
   State state_ = State::start;
@@ -169,11 +167,10 @@ class LoginMachine {
   LoginRequest request_;  // the one being answered
   LoginIdentity identity_;
   LoginAccess access_;
-  bool identified_ = false;
-  bool authenticated_ = false;
+  bool is_identified_ = false;
+  bool is_authenticated_ = false;
   TextAssembler incoming_;
   TextBuilder outgoing_;
-  Offer default_offer_;
   Negotiator negotiator_;
   SerialNumber stat_sn_;
 };

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "protocol/iscsi/keys.h"
@@ -31,15 +32,18 @@ struct NegotiationResult {
 };
 
 /// One per negotiation (a login; a text exchange in full feature phase). Answers come in the order of the offers.
-/// Negotiable keys with an illegal value are answered Reject and keep their default (RFC 7143 6.2.1 and 6.2.2).
+/// Negotiable keys with an illegal value are answered Reject and keep their default (RFC 7143 6.2.1 and 6.2.2). A
+/// declaration may be repeated with the same value: libiscsi sends InitiatorName in the security and the operational
+/// stage; a changed one is an error.
 class Negotiator {
  public:
-  /// `offer` must outlive the negotiator. `leading`: first connection of a session.
-  Negotiator(const Offer& offer, bool leading) noexcept : offer_(&offer), leading_(leading) {}
+  /// `offer` must outlive the negotiator. `leading`: first connection of a session. `parameters`: in force so far.
+  Negotiator(const Offer& offer, bool leading, Parameters parameters = {})
+      : offer_(&offer), leading_(leading), parameters_(std::move(parameters)) {}
 
-  /// Handles every pair but authentication ones, which are left in `authentication`. Answers are added to `answers`.
+  /// Handles every pair but authentication keys and SendTargets, which are left in `others`. Answers go to `answers`.
   NegotiationResult receive(std::span<const KeyValue> pairs, KeyPhase phase, TextBuilder& answers,
-                            std::vector<KeyValue>& authentication);
+                            std::vector<KeyValue>& others);
 
   /// Adds what a target says unasked in the operational stage: MaxRecvDataSegmentLength, once.
   void declare(TextBuilder& answers);
@@ -52,11 +56,14 @@ class Negotiator {
   /// Has the initiator sent this key?
   [[nodiscard]] bool has_received(std::string_view key) const noexcept;
   /// Checks what holds between keys at the end: FirstBurstLength never above MaxBurstLength (RFC 7143 13.14).
-  [[nodiscard]] NegotiationResult finish(bool operational_done) noexcept;
+  /// A required digest must have been agreed.
+  [[nodiscard]] NegotiationResult finish() noexcept;
 
  private:
+  NegotiationFault check(const KeyRow& row, const KeyValue& pair, KeyPhase phase) const;
   NegotiationFault apply(const KeyRow& row, std::string_view value, TextBuilder& answers);
-  NegotiationFault apply_declared(const KeyRow& row, std::string_view value, TextBuilder& answers);
+  NegotiationFault apply_name(const KeyRow& row, std::string_view value);
+  NegotiationFault apply_declared(const KeyRow& row, std::string_view value);
   NegotiationFault apply_boolean(const KeyRow& row, std::string_view value, TextBuilder& answers);
   NegotiationFault apply_number(const KeyRow& row, std::string_view value, TextBuilder& answers);
   NegotiationFault apply_digest(const KeyRow& row, std::string_view value, TextBuilder& answers);
@@ -65,8 +72,7 @@ class Negotiator {
   bool leading_;
   bool declared_ = false;
   Parameters parameters_;
-  std::bitset<64> received_;               // by row of the key table
-  std::vector<std::string> unknown_seen_;  // repeated unknown keys are repeated keys too
+  std::bitset<64> received_;  // by row of the key table
 };
 
 }  // namespace lunaris::iscsi

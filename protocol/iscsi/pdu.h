@@ -47,7 +47,7 @@ struct NopOut {
 };
 
 /// RFC 7143 11.3. The CDB is 16 bytes here; what an extended-CDB AHS adds (11.2.2.3) is in `cdb_extension`, which lies
-/// in the reader's header memory and is valid until the next header.
+/// in the reader's header memory: copy_cdb() before the reader goes on to the next PDU.
 struct ScsiCommand {
   bool immediate = false;
   bool final_bit = true;  // F: no unsolicited Data-Out follows
@@ -176,7 +176,7 @@ struct ScsiResponse {
   SerialNumber exp_data_sn;
   Residual residual;
   Residual bidirectional_residual;
-  /// SAM-5 status qualifier (RFC 7144 6.?), 0 unless iSCSIProtocolLevel is at least 2.
+  /// SAM-5 status qualifier (RFC 7144), 0 unless iSCSIProtocolLevel is at least 2.
   std::uint16_t status_qualifier = 0;
   std::uint32_t data_segment_length = 0;
 };
@@ -184,7 +184,6 @@ struct ScsiResponse {
 /// RFC 7143 11.6.
 struct TaskManagementResponse {
   TaskManagementResponseCode response = TaskManagementResponseCode::function_complete;
-  std::uint32_t additional_response_information = 0;  // 24 bits, RFC 7144
   std::uint32_t initiator_task_tag = 0;
   SequenceNumbers sn;
 };

@@ -47,7 +47,7 @@ struct ReaderLimits {
 ///
 /// Without place() missing() is empty and the same loop works for headers and small PDUs.
 /// Memory: the fed bytes must stay until need_input, and as long as somebody uses a span of use_in_place(). The header
-/// is copied, so header() and ahs() stay valid until the next `header` event whatever happens to the chunk.
+/// is copied, so header() and ahs() stay valid whatever happens to the chunk, until next() is called after `complete`.
 /// Never allocates. One owner, no thread of its own.
 class PduReader {
  public:
@@ -72,7 +72,7 @@ class PduReader {
   /// Goes on until there is something to say. After a fatal event it says the same again.
   [[nodiscard]] Event next() noexcept;
 
-  // From `header` until the next `header` event.
+  // From `header` until next() is called after `complete` or `data_digest_error`; after a fatal event for good.
   [[nodiscard]] BhsView header() const noexcept { return BhsView{header_.data(), bhs_bytes}; }
   [[nodiscard]] std::span<const std::byte> ahs() const noexcept;
   [[nodiscard]] std::uint32_t data_length() const noexcept { return data_length_; }

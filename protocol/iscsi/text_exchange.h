@@ -51,7 +51,7 @@ class TextExchange {
 
   /// `host` and `offer` outlive the exchange. `parameters`: of the connection; a late MaxRecvDataSegmentLength changes
   /// parameters() and is to be honoured by the session from the response on.
-  TextExchange(TextHost& host, const Offer& offer, const Parameters& parameters) noexcept;
+  TextExchange(TextHost& host, const Offer& offer, const Parameters& parameters);
 
   [[nodiscard]] TextStep on_request(const TextRequest& request, std::span<const std::byte> data);
   [[nodiscard]] const Parameters& parameters() const noexcept { return parameters_; }
@@ -62,6 +62,7 @@ class TextExchange {
   [[nodiscard]] TextStep reject(RejectReason reason, std::string_view what);
   [[nodiscard]] TextStep respond(const TextRequest& request);
   [[nodiscard]] std::string_view answer();  // empty, or what was wrong
+  // Adds the answer to one SendTargets.
   void send_targets(std::string_view value);
 
   TextHost& host_;
