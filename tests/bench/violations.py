@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Shows that iscsi_load notices what a wrong target does: a scripted target in this file misbehaves in one way per case.
+"""Shows that iscsi_load notices what a wrong target does: a scripted target misbehaves in one way per case.
 
 Usage: violations.py PATH_OF_ISCSI_LOAD. Prints ok / not ok lines; ctest runs it.
 """
@@ -120,6 +120,16 @@ def shorter(_target, header, data):
     return header, data[:2048]
 
 
+def longer(_target, header, data):
+    header[5:8] = (8192).to_bytes(3, "big")
+    return header, data + bytes(4096)
+
+
+def twice(target, header, data):
+    target.send(header, data)
+    return target.answer(0x25, 0x81, header[16:20], bytes(4096))
+
+
 def honest(_target, _count, header, data):
     return header, data
 
@@ -131,9 +141,8 @@ CASES = [
     ("a wrong DataSN", at(20, field(36, 1)), [], 2, "DataSN"),
     ("data at a wrong offset", at(20, field(40, 512)), [], 2, "out of order"),
     ("an answer to a task that is not open", at(20, field(16, 0x00770000)), [], 2, "not open"),
-    ("a task answered twice", at(20, lambda t, h, d: (t.send(h, d), t.answer(0x25, 0x81, h[16:20], bytes(4096)))[1]),
-     [], 2, "not open"),
-    ("more data than was asked for", at(20, lambda t, h, d: field(4, 8192)(t, h, d + bytes(4096))), [], 2, "beyond"),
+    ("a task answered twice", at(20, twice), [], 2, "not open"),
+    ("more data than was asked for", at(20, longer), [], 2, "beyond"),
     ("a closed connection", at(20, close), [], 2, "closed"),
     ("a Reject", at(20, field(0, 0x3F, ">B")), [], 2, "Reject"),
     ("an R2T beyond the transfer", at(20, field(44, 8192)), ["-r", "0"], 2, "R2T"),
@@ -149,7 +158,8 @@ CASES = [
 
 def run_case(load, title, mischief, options, expected, words, window=64):
     target = Target(mischief, window)
-    command = [load, "--json", "-q", "8", "-d", "0.2", "--warmup", "0", "--no-immediate-data", "--initial-r2t", *options,
+    command = [load, "--json", "-q", "8", "-d", "0.2", "--warmup", "0", "--no-immediate-data", "--initial-r2t",
+               *options,
                f"iscsi://127.0.0.1:{target.port}/iqn.2026-01.io.lunaris.bench:t0/0"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=40, check=False)
     result = json.loads(done.stdout) if done.stdout else {}
@@ -161,15 +171,16 @@ def run_case(load, title, mischief, options, expected, words, window=64):
     else:
         good = good and result["ios"] > 20 and (not words or result[words] == 1)
     good = good and target.beyond_window == 0
-    print(f"{'ok' if good else 'not ok'} {title}" + ("" if good else f": status {done.returncode}, {done.stderr.strip()} "
-                                                     f"{result.get('first_error', '')}"))
+    detail = f": status {done.returncode}, {done.stderr.strip()} {result.get('first_error', '')}"
+    print(f"{'ok' if good else 'not ok'} {title}" + ("" if good else detail))
     return good
 
 
 def main():
     load = sys.argv[1]
     verdicts = [run_case(load, *case) for case in CASES]
-    verdicts.append(run_case(load, "a command window smaller than the queue depth is kept", honest, [], 0, "", window=3))
+    title = "a command window smaller than the queue depth is kept"
+    verdicts.append(run_case(load, title, honest, [], 0, "", window=3))
     print(f"{sum(verdicts)} passed, {len(verdicts) - sum(verdicts)} failed")
     return 0 if all(verdicts) else 1
 
