@@ -20,11 +20,11 @@ struct OptionProblem {
 
 /// What a volume asks of its back end, beside the back end's own options.
 struct OpenRequest {
-  std::string name;                // the volume's, for messages
-  std::uint64_t size_bytes = 0;    // 0: whatever is there
+  std::string name;              // the volume's, for messages
+  std::uint64_t size_bytes = 0;  // 0: whatever is there
   bool read_only = false;
-  bool create = false;             // may make what does not exist yet
-  std::string data_folder;         // relative paths start here
+  bool create = false;      // may make what does not exist yet
+  std::string data_folder;  // relative paths start here
 };
 
 /// A row of the table. `check` is pure (no file is touched): all problems at once. `open` blocks; management thread.
@@ -34,6 +34,11 @@ struct BackendKind {
   std::vector<OptionProblem> (*check)(const boost::json::object& options);
   Result<std::unique_ptr<BlockDevice>> (*open)(const OpenRequest& request, const boost::json::object& options,
                                                std::string& reason);
+  /// What is written can be read back. Only a device for measurements says no.
+  bool keeps_data = true;
+  /// Options that work as they stand with `create` in an empty data folder: the document's sample, and what the
+  /// contract test opens.
+  std::string_view example;
 };
 
 /// A filter stands before a device and passes calls on.
@@ -42,7 +47,12 @@ struct FilterKind {
   std::string_view summary;
   std::vector<OptionProblem> (*check)(const boost::json::object& options);
   std::unique_ptr<BlockDevice> (*stack)(std::unique_ptr<BlockDevice> below, const boost::json::object& options);
+  /// Options that change nothing about the results: the contract test stacks every filter with them.
+  std::string_view example;
 };
+
+/// At most this many filters on one device: each costs a frame per call, and nobody needs more.
+inline constexpr std::size_t filters_max = 8;
 
 [[nodiscard]] std::span<const BackendKind> backend_kinds() noexcept;
 [[nodiscard]] std::span<const FilterKind> filter_kinds() noexcept;
@@ -50,8 +60,8 @@ struct FilterKind {
 /// Checks {"type": KIND, ...options, "filters": [{"type": FILTER, ...}]} as the configuration has it.
 [[nodiscard]] std::vector<OptionProblem> check_backend(const boost::json::object& backend);
 
-/// Opens it, filters stacked in order, the whole wrapped by CheckedDevice. On failure `reason` says in one sentence
-/// what is wrong and what to do.
+/// Opens it, filters stacked in order (the first stands next to the device), the whole wrapped by CheckedDevice. On
+/// failure `reason` says in one sentence what is wrong and what to do.
 Result<std::unique_ptr<BlockDevice>> open_backend(const OpenRequest& request, const boost::json::object& backend,
                                                   std::string& reason);
 

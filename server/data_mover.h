@@ -31,6 +31,10 @@ class DataMover {
   /// Data-Out: bytes [offset, offset + length), in increasing order, length at most BlockChannel::transfer_bytes_max
   /// and within what the initiator offers. Claims memory, then asks the initiator for what has not come unasked.
   virtual runtime::Task<Received> receive(std::uint64_t offset, std::uint32_t length) = 0;
+
+  /// The SCSI side has aborted the command (another nexus reset the unit): a `send` or `receive` that waits returns
+  /// `aborted` soon, never inside this call. Without it such a command ends when its initiator or connection does.
+  virtual void give_up() noexcept {}
 };
 
 }  // namespace lunaris

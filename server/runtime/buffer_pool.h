@@ -95,7 +95,7 @@ class BufferPool {
     BufferPool& pool_;
     std::uint32_t size_;
     std::optional<BufferLease> lease_;
-    std::coroutine_handle<> waiter_;
+    Ready ready_;
     Acquire* next_ = nullptr;
   };
   [[nodiscard]] Acquire acquire(std::uint32_t size) noexcept { return {*this, size}; }
@@ -110,19 +110,33 @@ class BufferPool {
   friend class BufferLease;
   struct Slab {
     std::byte* memory = nullptr;
-    std::uint32_t buffer_bytes = 0;
+    std::uint32_t buffer_bytes = 0;  // 0: not cut into buffers yet
+    std::uint32_t in_use = 0;        // buffers handed out
     int registered_index = -1;
+  };
+  /// One mapping of whole slabs.
+  struct Mapping {
+    void* address = nullptr;
+    std::size_t size_bytes = 0;
   };
   struct FreeBuffer {
     FreeBuffer* next;
     std::uint32_t id;
   };
+  std::optional<BufferLease> take(std::uint32_t size);
   bool grow(std::size_t size_class);
+  /// A slab that holds nothing: uncut, newly mapped, or one whose buffers are all free, in this order.
+  Slab* find_empty_slab(std::size_t size_class);
+  bool map_slabs(std::size_t count);
+  void cut(Slab& slab, std::size_t size_class) noexcept;
+  void forget_free_buffers(const Slab& slab) noexcept;
   void release(std::byte* data, std::uint32_t size, std::uint32_t id) noexcept;
   void serve_waiters();
 
   BufferPoolOptions options_;
   std::vector<Slab> slabs_;
+  std::vector<Mapping> mappings_;
+  std::size_t first_uncut_ = 0;
   std::array<FreeBuffer*, class_bytes.size()> free_{};
   std::size_t bytes_in_use_ = 0;
   std::size_t waiting_ = 0;

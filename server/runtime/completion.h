@@ -20,6 +20,13 @@ struct Completion {
   }
 };
 
+/// A coroutine waiting to be resumed by its worker, in the order of scheduling. Lives in the coroutine's frame.
+struct Ready {
+  std::coroutine_handle<> coroutine;
+  Ready* next = nullptr;
+  bool scheduled = false;
+};
+
 /// Awaits the operation that `start(Completion&)` begins; yields the result. Costs nothing but its own frame space.
 template <class Start>
 class [[nodiscard]] Operation : public Completion {

@@ -1,3 +1,4 @@
+// The free lists behind every coroutine frame, and the header by which a freed frame finds its pool.
 #include "server/runtime/frame_pool.h"
 
 #include <new>

@@ -22,6 +22,8 @@ class Loop {
   virtual void wake() noexcept = 0;
   /// Own thread: stop listening for wakes, so that `run` can return.
   virtual void stop_waking() = 0;
+  /// Own thread: listen again after `stop_waking`: a stopping worker waits for one more answer.
+  virtual void resume_waking() {}
   /// Own thread: call `Worker::on_tick` at `deadline_ns`; a later call replaces the earlier one, 0 cancels.
   virtual void arm_tick(std::uint64_t deadline_ns) = 0;
   /// Null where there is none (simulation).

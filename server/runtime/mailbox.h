@@ -15,8 +15,13 @@ class Mail {
   /// Instead of `run` when the receiver has stopped: give back what the mail carries (descriptors, say).
   virtual void refuse() noexcept = 0;
 
+ protected:
+  /// Set for an answer that a worker waits for (it has called `Worker::hold`): delivered while the worker is stopping.
+  bool awaited_ = false;
+
  private:
   friend class Mailbox;
+  friend class Worker;
   Mail* next_ = nullptr;
 };
 

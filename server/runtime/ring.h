@@ -16,18 +16,31 @@ namespace lunaris::runtime {
 
 /// What to do; everything it points to must stay valid until completion. Plain values, filled field by field.
 struct RingRequest {
-  enum class Kind : std::uint8_t { read, write, read_fixed, write_fixed, fdatasync, fallocate, recvmsg, sendmsg, poll_in };
+  enum class Kind : std::uint8_t {
+    read,
+    write,
+    read_fixed,
+    write_fixed,
+    fdatasync,
+    fallocate,
+    recvmsg,
+    sendmsg,
+    recv,
+    send,
+    poll_in
+  };
   Kind kind = Kind::read;
   int fd = -1;
-  int flags = 0;                       // RWF_* for read and write, MSG_* for messages, FALLOC_FL_* for fallocate
-  int buffer_index = -1;               // read_fixed, write_fixed
-  const iovec* vectors = nullptr;      // read, write
+  int flags = 0;                   // RWF_* for read and write, MSG_* for messages, FALLOC_FL_* for fallocate
+  int buffer_index = -1;           // read_fixed, write_fixed
+  const iovec* vectors = nullptr;  // read, write
   std::uint32_t vector_count = 0;
-  void* data = nullptr;                // read_fixed, write_fixed
+  void* data = nullptr;  // read_fixed, write_fixed, recv, send
   std::uint32_t length = 0;
-  msghdr* message = nullptr;           // recvmsg, sendmsg
-  std::uint64_t offset = 0;            // files
-  std::uint64_t range_bytes = 0;       // fallocate
+  msghdr* message = nullptr;      // recvmsg, sendmsg
+  std::uint64_t offset = 0;       // files
+  std::uint64_t range_bytes = 0;  // fallocate
+  bool* pending = nullptr;        // when not null: true from the start until just before completion
 };
 
 /// One per worker, made and used in its thread only. The completion's result is bytes (or 0), or a negative errno.
@@ -49,15 +62,17 @@ class Ring {
   [[nodiscard]] auto read(int fd, std::span<const iovec> vectors, std::uint64_t offset) noexcept;
   [[nodiscard]] auto write(int fd, std::span<const iovec> vectors, std::uint64_t offset, int rwf_flags) noexcept;
   [[nodiscard]] auto read_fixed(int fd, std::span<std::byte> data, std::uint64_t offset, int buffer_index) noexcept;
-  [[nodiscard]] auto write_fixed(int fd, std::span<const std::byte> data, std::uint64_t offset, int buffer_index) noexcept;
+  [[nodiscard]] auto write_fixed(int fd, std::span<const std::byte> data, std::uint64_t offset,
+                                 int buffer_index) noexcept;
   [[nodiscard]] auto fdatasync(int fd) noexcept;
   [[nodiscard]] auto fallocate(int fd, int mode, std::uint64_t offset, std::uint64_t length) noexcept;
 
   /// Registers `buffers` once; 0 or a negative errno (-ENOMEM: over RLIMIT_MEMLOCK).
   int register_buffers(std::span<const iovec> buffers);
 
+  /// Any thread (a watchdog's guess when not the owner).
   [[nodiscard]] std::uint32_t in_flight() const noexcept;
-  /// Operations started since the ring was made.
+  /// Operations started since the ring was made. Any thread.
   [[nodiscard]] std::uint64_t started() const noexcept;
 
  private:
@@ -96,7 +111,8 @@ inline auto Ring::read_fixed(int fd, std::span<std::byte> data, std::uint64_t of
   return submit(request);
 }
 
-inline auto Ring::write_fixed(int fd, std::span<const std::byte> data, std::uint64_t offset, int buffer_index) noexcept {
+inline auto Ring::write_fixed(int fd, std::span<const std::byte> data, std::uint64_t offset,
+                              int buffer_index) noexcept {
   RingRequest request;
   request.kind = RingRequest::Kind::write_fixed;
   request.fd = fd;

@@ -43,16 +43,20 @@ class TimerWheel {
   /// Arms or re-arms. `now_ns` is the worker's clock.
   void arm(Timer& timer, std::uint64_t now_ns, std::uint64_t delay_ns) noexcept;
   void cancel(Timer& timer) noexcept;
-  /// Fires what is due; each timer at most once a call.
+  /// Fires what is due, in no particular order; each timer at most once a call.
   void advance(std::uint64_t now_ns);
   /// When `advance` should be called next; 0 when no timer is armed.
   [[nodiscard]] std::uint64_t next_deadline_ns() const noexcept;
   [[nodiscard]] std::uint32_t armed() const noexcept { return armed_; }
+  /// When an armed timer will fire.
+  [[nodiscard]] static std::uint64_t deadline_ns(const Timer& timer) noexcept { return timer.tick_ * tick_ns; }
 
  private:
+  static constexpr std::uint32_t due_slot = slot_count;  // timers on their way to `fire`
+  void link(Timer& timer, std::uint32_t slot) noexcept;
   void unlink(Timer& timer) noexcept;
 
-  std::array<Timer*, slot_count> slots_{};
+  std::array<Timer*, slot_count + 1> slots_{};
   std::uint64_t current_tick_ = 0;
   std::uint32_t armed_ = 0;
 };

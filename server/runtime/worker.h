@@ -22,13 +22,14 @@
 namespace lunaris::runtime {
 
 /// Something to run once at the end of the current turn (a connection's flush, say). Intrusive; may be scheduled again
-/// while it runs; scheduling it twice before it runs is one run.
+/// while it runs (for the next turn); scheduling it twice before it runs is one run; destroying it takes it off the
+/// list.
 class TurnHook {
  public:
   TurnHook() = default;
   TurnHook(const TurnHook&) = delete;
   TurnHook& operator=(const TurnHook&) = delete;
-  virtual ~TurnHook() = default;
+  virtual ~TurnHook();
   [[nodiscard]] bool is_scheduled() const noexcept { return scheduled_; }
 
  protected:
@@ -38,13 +39,6 @@ class TurnHook {
   friend class Worker;
   TurnHook* next_ = nullptr;
   bool scheduled_ = false;
-};
-
-/// A coroutine waiting to be resumed by its worker, in the order of scheduling. Lives in the coroutine's frame.
-struct Ready {
-  std::coroutine_handle<> coroutine;
-  Ready* next = nullptr;
-  bool scheduled = false;
 };
 
 struct WorkerOptions {
@@ -65,6 +59,8 @@ class Worker {
 
   /// The worker whose thread this is, null elsewhere.
   [[nodiscard]] static Worker* current() noexcept;
+  /// For a simulation, which runs many workers in one thread: makes `worker` (or none) current, answers the one before.
+  static Worker* exchange_current(Worker* worker) noexcept;
 
   /// Makes this the thread's worker and runs its loop until `stop` has been called and all work has ended.
   void run();
@@ -91,10 +87,15 @@ class Worker {
   /// before that changes nothing.
   void schedule(Ready& ready) noexcept;
   /// Counts turns: two events with the same number came in one batch.
-  [[nodiscard]] std::uint64_t turn() const noexcept { return turn_; }
+  [[nodiscard]] std::uint64_t turn() noexcept {
+    request_turn();
+    return turn_;
+  }
 
   void arm(Timer& timer, std::uint64_t delay_ns);
   void cancel(Timer& timer) noexcept { timers_.cancel(timer); }
+  /// Timers armed now.
+  [[nodiscard]] std::uint32_t timers_armed() const noexcept { return timers_.armed(); }
   /// Sleeps at least `delay_ns`, rounded up to the wheel's tick. Not cancellable: for bounded delays only.
   [[nodiscard]] Task<> sleep(std::uint64_t delay_ns);
   /// Lets everything else that is ready run first.
@@ -105,34 +106,74 @@ class Worker {
       bool await_ready() const noexcept { return false; }
       void await_suspend(std::coroutine_handle<> caller) noexcept {
         ready.coroutine = caller;
-        worker.schedule(ready);
+        worker.schedule_later(ready);
       }
       void await_resume() const noexcept {}
     };
     return Awaiter{*this, {}};
   }
 
+  /// Somebody outside will answer by mail that was marked as awaited: until `release`, a stopping worker keeps
+  /// listening.
+  void hold();
+  void release();
+  /// What `run` found out about buffers and pinning, in words; for the log.
+  [[nodiscard]] const std::string& start_note() const noexcept { return start_note_; }
+
   // --- any thread -----------------------------------------------------------------------------------------------
   /// Delivers `mail`; `mail.refuse()` is called instead when this worker has stopped.
   void send(Mail& mail) noexcept;
-  /// Runs `function` on this worker; dropped when it has stopped. Allocates: for control, never per I/O.
+  /// Runs `function` on this worker (to its end, when it returns Task<>); dropped when this worker has stopped.
+  /// Allocates: for control, never per I/O.
   template <class Function>
   void post(Function function);
   /// From another worker's coroutine: runs `function()` here and yields its result there. `function` returns a value or
-  /// nothing; nothing it returns may refer to this worker's state. nullopt (false for void) when this worker has stopped.
+  /// nothing; nothing it returns may refer to this worker's state. nullopt (false for void) when this worker has
+  /// stopped.
   template <class Function>
   [[nodiscard]] auto ask(Function function);
   /// As `ask` for a function that returns Task<R>: the task runs here to its end, its result is yielded there.
   template <class Function>
   [[nodiscard]] auto ask_task(Function function);
 
-  // --- called by the loop ---------------------------------------------------------------------------------------
+  // --- called by the loop, in the worker's thread (a simulation makes the worker current first) -------------------
   void run_turn();
   void drain_mailbox();
   void on_tick();
 
  private:
+  enum class State : std::uint8_t {
+    open,      // mail is welcome
+    stopping,  // only awaited answers are
+    closed,    // nobody reads the mailbox any more; whoever pushes late refuses what is in it
+  };
+  /// Coroutines resumed and mail run in one turn at most, so that sockets get their share.
+  static constexpr unsigned ready_per_turn_max = 1024;
+  static constexpr unsigned mail_per_turn_max = 512;
+
+  struct ReadyList {
+    Ready* first = nullptr;
+    Ready* last = nullptr;
+    void push(Ready& ready) noexcept;
+    void append(ReadyList& other) noexcept;
+    Ready* pop() noexcept;
+  };
+
+  struct HookList {
+    TurnHook* first = nullptr;
+    TurnHook* last = nullptr;
+    void push(TurnHook& hook) noexcept;
+    TurnHook* pop() noexcept;
+    void remove(TurnHook& hook) noexcept;
+  };
+
+  friend class TurnHook;
+  void request_turn();
+  void schedule_later(Ready& ready) noexcept;
+  void arm_tick_while_stopping();
+  void close_mailbox_when_idle();
   void refuse_all() noexcept;
+  void prepare_thread();
 
   WorkerOptions options_;
   std::unique_ptr<Clock> clock_;
@@ -141,15 +182,19 @@ class Worker {
   TimerWheel timers_;
   std::unique_ptr<Loop> loop_;
   BufferPool buffers_;
-  Gate tasks_;  // what post and ask_task started
   Mailbox mailbox_;
-  std::atomic<bool> refusing_{false};
+  Mail* backlog_ = nullptr;  // taken from the mailbox, not yet run
+  std::atomic<State> state_{State::open};
   bool stopping_ = false;
+  bool turn_requested_ = false;
+  std::uint32_t held_ = 0;
   std::uint64_t turn_ = 0;
-  TurnHook* first_hook_ = nullptr;
-  TurnHook* last_hook_ = nullptr;
-  Ready* first_ready_ = nullptr;
-  Ready* last_ready_ = nullptr;
+  std::uint64_t tick_at_ns_ = 0;  // what the loop was last asked for; 0: nothing
+  HookList hooks_;
+  HookList running_hooks_;  // this turn's, while it runs
+  ReadyList ready_;
+  ReadyList later_;  // yielded: for the next turn
+  std::string start_note_;
 };
 
 /// Auto-reset event with one waiter, both on one worker: `set` wakes the waiter in this turn (never inside `set`), or

@@ -19,19 +19,19 @@ struct Command {
   static constexpr std::size_t cdb_bytes_max = 260;
 
   // --- in ---
-  std::span<const std::uint8_t> cdb;   // 6 to cdb_bytes_max bytes, zero-padded to at least 16
-  std::uint64_t lun = 0;               // the eight bytes of the LUN field, big-endian (SAM-5 4.7)
+  std::span<const std::uint8_t> cdb;  // 6 to cdb_bytes_max bytes, zero-padded to at least 16
+  std::uint64_t lun = 0;              // the eight bytes of the LUN field, big-endian (SAM-5 4.7)
   TaskAttribute attribute = TaskAttribute::simple;
-  std::uint32_t data_in_max = 0;       // bytes the initiator expects to read at most (0: none)
-  std::uint32_t data_out_max = 0;      // bytes the initiator offers to write (0: none)
+  std::uint32_t data_in_max = 0;   // bytes the initiator expects to read at most (0: none)
+  std::uint32_t data_out_max = 0;  // bytes the initiator offers to write (0: none)
   DataMover* data = nullptr;
-  bool aborted = false;                // set by the transport or a task management function; no answer will be sent
+  bool aborted = false;  // set by the transport or a task management function; no answer will be sent
 
   // --- out ---
   scsi::Status status = scsi::Status::good;
-  scsi::Sense sense;                   // meaningful with CHECK CONDITION
-  std::uint64_t data_in_length = 0;    // bytes the command had to give, sent or not: the residual follows from it
-  std::uint64_t data_out_length = 0;   // bytes the command wanted to take
+  scsi::Sense sense;                  // meaningful with CHECK CONDITION
+  std::uint64_t data_in_length = 0;   // bytes the command had to give, sent or not: the residual follows from it
+  std::uint64_t data_out_length = 0;  // bytes the command wanted to take
 };
 
 }  // namespace lunaris::scsi_server

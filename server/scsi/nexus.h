@@ -1,5 +1,5 @@
-// Nexus: what a transport sees of the SCSI side. One initiator's login to one target: its LUN map, its task sets and its
-// unit attentions, all on the session's worker.
+// Nexus: what a transport sees of the SCSI side. One initiator's login to one target: its LUN map, its task sets and
+// its unit attentions, all on the session's worker.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,13 @@ struct NexusIdentity {
 };
 
 /// SAM-5 clause 7 answers, numbered as iSCSI's responses (RFC 7143 11.6.1).
-enum class TaskManagementResult : std::uint8_t { complete = 0, no_such_task = 1, no_such_lun = 2, not_supported = 5, rejected = 255 };
+enum class TaskManagementResult : std::uint8_t {
+  complete = 0,
+  no_such_task = 1,
+  no_such_lun = 2,
+  not_supported = 5,
+  rejected = 255
+};
 
 /// Belongs to the session's worker. Task sets are per nexus (TST = 001b in the control mode page), so ordering never
 /// crosses workers.

@@ -1,0 +1,24 @@
+// Bounds of what one SCSI command may ask for, as initiators are told in the Block Limits page.
+#pragma once
+
+#include <cstdint>
+
+namespace lunaris::scsi_server {
+
+/// One UNMAP: large enough that a file system is discarded in few commands, small enough that one ends within seconds.
+inline constexpr std::uint64_t unmap_bytes_max = std::uint64_t{4} << 30;
+inline constexpr std::uint32_t unmap_descriptors_max = 256;  // one page of parameter data
+/// One WRITE SAME; initiators zero whole disks with it.
+inline constexpr std::uint64_t write_same_bytes_max = std::uint64_t{4} << 30;
+/// A command that loops over a range looks at its abort flag after this much.
+inline constexpr std::uint64_t stride_bytes = std::uint64_t{64} << 20;
+/// OPTIMAL TRANSFER LENGTH where the device has no preference: four transfers of the back end.
+inline constexpr std::uint32_t optimal_transfer_bytes = std::uint32_t{1} << 20;
+/// Descriptors in one GET LBA STATUS reply.
+inline constexpr std::uint32_t lba_status_descriptors_max = 256;
+/// LUNs that fit the flat address space (SAM-5 4.7.7.3).
+inline constexpr std::uint32_t luns_max = 16384;
+/// Every target port is in the one group there is.
+inline constexpr std::uint16_t target_port_group = 1;
+
+}  // namespace lunaris::scsi_server

@@ -1,0 +1,204 @@
+// The parts behind a LogicalUnit: who is told what, and how everything on a unit is brought to an end.
+#include "server/scsi/unit_state.h"
+
+#include "server/runtime/assert.h"
+
+namespace lunaris::scsi_server {
+namespace {
+
+constexpr unsigned write_cache_bit = 1, descriptor_sense_bit = 2, write_protect_bit = 4;
+
+std::uint8_t pack(const scsi::ModeSettings& settings) noexcept {
+  return static_cast<std::uint8_t>((settings.write_cache_enabled ? write_cache_bit : 0U) |
+                                   (settings.descriptor_sense ? descriptor_sense_bit : 0U) |
+                                   (settings.software_write_protect ? write_protect_bit : 0U));
+}
+
+scsi::ModeSettings unpack(std::uint8_t bits) noexcept {
+  return {.write_cache_enabled = (bits & write_cache_bit) != 0,
+          .descriptor_sense = (bits & descriptor_sense_bit) != 0,
+          .software_write_protect = (bits & write_protect_bit) != 0};
+}
+
+/// Keeps `state` alive while one of its parts works on another worker.
+runtime::Task<bool> abort_all_there(std::shared_ptr<UnitState> state, UnitOnWorker& part,
+                                    scsi::AdditionalSense condition, const void* except_nexus) {
+  co_await part.abort_all(condition, except_nexus);
+  static_cast<void>(state);
+  co_return true;
+}
+
+}  // namespace
+
+UnitOnWorker::~UnitOnWorker() {
+  LUN_ASSERT(first_ == nullptr);
+  LUN_ASSERT(first_drain_ == nullptr);
+}
+
+void UnitOnWorker::add(UnitNexus& nexus) noexcept {
+  nexus.next_ = first_;
+  if (first_ != nullptr) first_->previous_ = &nexus;
+  first_ = &nexus;
+}
+
+void UnitOnWorker::remove(UnitNexus& nexus) noexcept {
+  (nexus.previous_ == nullptr ? first_ : nexus.previous_->next_) = nexus.next_;
+  if (nexus.next_ != nullptr) nexus.next_->previous_ = nexus.previous_;
+}
+
+void UnitOnWorker::announce(scsi::AdditionalSense condition, const void* except_nexus) noexcept {
+  for (UnitNexus* nexus = first_; nexus != nullptr; nexus = nexus->next_) {
+    if (nexus->nexus_ != except_nexus) nexus->attentions_.raise(condition);
+  }
+}
+
+runtime::Task<> UnitOnWorker::abort_all(scsi::AdditionalSense condition, const void* except_nexus) {
+  Drain drain;
+  drain.bound = sequence_;
+  for (UnitNexus* nexus = first_; nexus != nullptr; nexus = nexus->next_) drain.remaining += nexus->abort_tasks();
+  announce(condition, except_nexus);
+  if (drain.remaining == 0) co_return;
+  drain.next = first_drain_;
+  first_drain_ = &drain;
+  co_await drain.done.wait();
+}
+
+void UnitOnWorker::count_down(std::uint64_t sequence) noexcept {
+  for (Drain** link = &first_drain_; *link != nullptr;) {
+    Drain& drain = **link;
+    if (sequence < drain.bound && --drain.remaining == 0) {
+      *link = drain.next;
+      drain.done.set();
+    } else {
+      link = &drain.next;
+    }
+  }
+}
+
+UnitState::UnitState(std::shared_ptr<volume::Volume> volume)
+    : volume_(std::move(volume)), settings_(pack(default_settings())) {}
+
+UnitState::~UnitState() {
+  for (UnitOnWorker* part = first_.load(std::memory_order_acquire); part != nullptr;) {
+    UnitOnWorker* const next = part->next_;
+    delete part;
+    part = next;
+  }
+}
+
+UnitOnWorker& UnitState::on(runtime::Worker& worker) {
+  UnitOnWorker* const known = first_.load(std::memory_order_acquire);
+  for (UnitOnWorker* part = known; part != nullptr; part = part->next_) {
+    if (&part->worker_ == &worker) return *part;
+  }
+  // Only `worker` adds its own part, so nobody else can have added it meanwhile.
+  auto* const added = new UnitOnWorker(worker);
+  added->next_ = known;
+  while (!first_.compare_exchange_weak(added->next_, added, std::memory_order_release, std::memory_order_relaxed)) {
+  }
+  return *added;
+}
+
+scsi::ModeSettings UnitState::default_settings() const noexcept {
+  return {.write_cache_enabled = volume_->geometry().volatile_cache};
+}
+
+scsi::ModeSettings UnitState::settings() const noexcept {
+  return unpack(settings_.load(std::memory_order_relaxed));
+}
+
+void UnitState::set_settings(const scsi::ModeSettings& settings) noexcept {
+  settings_.store(pack(settings), std::memory_order_relaxed);
+}
+
+void UnitState::announce(scsi::AdditionalSense condition, const void* except_nexus) {
+  for (UnitOnWorker* part = first_.load(std::memory_order_acquire); part != nullptr; part = part->next_) {
+    if (runtime::Worker::current() == &part->worker_) {
+      part->announce(condition, except_nexus);
+    } else {
+      part->worker_.post(
+          [state = shared_from_this(), part, condition, except_nexus] { part->announce(condition, except_nexus); });
+    }
+  }
+}
+
+runtime::Task<> UnitState::reset(const void* except_nexus) {
+  const std::shared_ptr<UnitState> self = shared_from_this();
+  const scsi::AdditionalSense condition = scsi::additional_sense::bus_device_reset_function_occurred;
+  set_settings(default_settings());
+  for (UnitOnWorker* part = first_.load(std::memory_order_acquire); part != nullptr; part = part->next_) {
+    if (runtime::Worker::current() == &part->worker_) {
+      co_await part->abort_all(condition, except_nexus);
+    } else {
+      // A worker that has stopped has no tasks left: its answer, nothing, is as good as "done".
+      static_cast<void>(co_await part->worker_.ask_task(
+          [self, part, condition, except_nexus] { return abort_all_there(self, *part, condition, except_nexus); }));
+    }
+  }
+}
+
+UnitNexus::UnitNexus(const void* nexus, runtime::Worker& worker, std::uint16_t lun, LunMap::Entry entry)
+    : nexus_(nexus),
+      worker_(worker),
+      lun_(lun),
+      entry_(std::move(entry)),
+      state_(entry_.unit->implementation().state),
+      on_worker_(state_->on(worker)),
+      tasks_(worker) {
+  on_worker_.add(*this);
+  attentions_.raise(scsi::additional_sense::power_on_reset_or_bus_device_reset_occurred);
+  if (volume::Port* const opened = port()) {
+    seen_generation_ = opened->view().generation;
+    seen_block_count_ = opened->view().block_count();
+    seen_read_only_ = opened->view().read_only;
+  }
+}
+
+UnitNexus::~UnitNexus() {
+  on_worker_.remove(*this);
+}
+
+volume::Port* UnitNexus::port() noexcept {
+  if (port_ != nullptr) return port_;
+  backends::Result<volume::Port*> opened = state_->volume().port(worker_);
+  if (opened.has_error()) return nullptr;
+  if ((*opened)->view().block_bytes % state_->volume().geometry().io_alignment != 0) return nullptr;
+  port_ = *opened;
+  return port_;
+}
+
+void UnitNexus::set_read_only(bool read_only) noexcept {
+  if (entry_.read_only == read_only) return;
+  entry_.read_only = read_only;
+  attentions_.raise(scsi::additional_sense::mode_parameters_changed);
+}
+
+void UnitNexus::join(TaskEntry& entry) noexcept {
+  entry.sequence = on_worker_.next_sequence();
+  tasks_.join(entry);
+}
+
+void UnitNexus::leave(TaskEntry& entry) noexcept {
+  tasks_.leave(entry);
+  on_worker_.ended(entry.sequence);
+}
+
+std::uint64_t UnitNexus::abort_tasks() noexcept {
+  std::uint64_t count = 0;
+  for (TaskEntry* entry = tasks_.first(); entry != nullptr; entry = entry->next()) {
+    tasks_.abort(*entry);
+    if (entry->command().data != nullptr) entry->command().data->give_up();
+    ++count;
+  }
+  return count;
+}
+
+void UnitNexus::look_at(const volume::View& view) noexcept {
+  seen_generation_ = view.generation;
+  if (view.block_count() != seen_block_count_) attentions_.raise(scsi::additional_sense::capacity_data_has_changed);
+  if (view.read_only != seen_read_only_) attentions_.raise(scsi::additional_sense::mode_parameters_changed);
+  seen_block_count_ = view.block_count();
+  seen_read_only_ = view.read_only;
+}
+
+}  // namespace lunaris::scsi_server

@@ -1,0 +1,148 @@
+// UnitState: what lies behind a LogicalUnit. One state all workers share (volume, mode settings), one UnitOnWorker per
+// worker with the nexuses there, and one UnitNexus per nexus and unit. Used by Nexus, LogicalUnit and the commands.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "protocol/scsi/mode_pages.h"
+#include "server/runtime/gate.h"
+#include "server/scsi/logical_unit.h"
+#include "server/scsi/nexus.h"
+#include "server/scsi/task_set.h"
+#include "server/scsi/unit_attentions.h"
+
+namespace lunaris::scsi_server {
+
+class UnitNexus;
+class UnitState;
+
+/// A unit's part on one worker: used on that worker only, made on first use, gone with the unit's state.
+class UnitOnWorker {
+ public:
+  explicit UnitOnWorker(runtime::Worker& worker) noexcept : worker_(worker) {}
+  ~UnitOnWorker();  // asserts that no nexus is left
+  UnitOnWorker(const UnitOnWorker&) = delete;
+  UnitOnWorker& operator=(const UnitOnWorker&) = delete;
+
+  [[nodiscard]] runtime::Worker& worker() const noexcept { return worker_; }
+
+  void add(UnitNexus& nexus) noexcept;
+  void remove(UnitNexus& nexus) noexcept;
+  [[nodiscard]] std::uint64_t next_sequence() noexcept { return sequence_++; }
+  /// A task with this sequence number has ended.
+  void ended(std::uint64_t sequence) noexcept {
+    if (first_drain_ != nullptr) count_down(sequence);
+  }
+
+  void announce(scsi::AdditionalSense condition, const void* except_nexus) noexcept;
+  /// Aborts every task of every nexus here, raises `condition` for all but `except_nexus`, and returns when the tasks
+  /// have ended. Tasks that come later are not waited for.
+  runtime::Task<> abort_all(scsi::AdditionalSense condition, const void* except_nexus);
+
+ private:
+  friend class UnitState;
+  /// Somebody who waits for all tasks with a sequence number below `bound`.
+  struct Drain {
+    std::uint64_t bound = 0;
+    std::uint64_t remaining = 0;
+    runtime::Signal done;
+    Drain* next = nullptr;
+  };
+  void count_down(std::uint64_t sequence) noexcept;
+
+  runtime::Worker& worker_;
+  UnitNexus* first_ = nullptr;
+  Drain* first_drain_ = nullptr;
+  std::uint64_t sequence_ = 0;
+  UnitOnWorker* next_ = nullptr;  // in UnitState's list; fixed once published
+};
+
+/// Shared by all workers and by messages on their way; outlives the LogicalUnit until the last of them has run.
+class UnitState : public std::enable_shared_from_this<UnitState> {
+ public:
+  explicit UnitState(std::shared_ptr<volume::Volume> volume);
+  ~UnitState();
+  UnitState(const UnitState&) = delete;
+  UnitState& operator=(const UnitState&) = delete;
+
+  [[nodiscard]] volume::Volume& volume() const noexcept { return *volume_; }
+
+  /// On `worker` itself.
+  [[nodiscard]] UnitOnWorker& on(runtime::Worker& worker);
+
+  [[nodiscard]] scsi::ModeSettings default_settings() const noexcept;
+  [[nodiscard]] scsi::ModeSettings settings() const noexcept;
+  void set_settings(const scsi::ModeSettings& settings) noexcept;
+
+  /// Any worker.
+  void announce(scsi::AdditionalSense condition, const void* except_nexus);
+  /// LOGICAL UNIT RESET from a worker's coroutine: everything that is running ends, settings are the defaults again.
+  runtime::Task<> reset(const void* except_nexus);
+
+ private:
+  std::shared_ptr<volume::Volume> volume_;
+  std::atomic<std::uint8_t> settings_;
+  std::atomic<UnitOnWorker*> first_{nullptr};  // grows only; entries live as long as the state
+};
+
+/// One nexus's view of one unit (the I_T_L nexus of SAM-5 4.8). Belongs to the session's worker.
+class UnitNexus {
+ public:
+  UnitNexus(const void* nexus, runtime::Worker& worker, std::uint16_t lun, LunMap::Entry entry);
+  ~UnitNexus();
+  UnitNexus(const UnitNexus&) = delete;
+  UnitNexus& operator=(const UnitNexus&) = delete;
+
+  [[nodiscard]] std::uint16_t lun() const noexcept { return lun_; }
+  [[nodiscard]] const std::shared_ptr<LogicalUnit>& unit() const noexcept { return entry_.unit; }
+  [[nodiscard]] UnitState& state() const noexcept { return *state_; }
+  [[nodiscard]] const void* nexus() const noexcept { return nexus_; }
+  /// Null when the volume cannot be reached from this worker (it is closing, or its block size does not fit the
+  /// device).
+  [[nodiscard]] volume::Port* port() noexcept;
+  [[nodiscard]] TaskSet& tasks() noexcept { return tasks_; }
+  [[nodiscard]] UnitAttentions& attentions() noexcept { return attentions_; }
+  [[nodiscard]] runtime::Gate& gate() noexcept { return gate_; }
+  [[nodiscard]] bool is_read_only() const noexcept { return entry_.read_only; }
+  void set_read_only(bool read_only) noexcept;
+
+  void join(TaskEntry& entry) noexcept;
+  void leave(TaskEntry& entry) noexcept;
+  /// Marks all tasks aborted, wakes those that wait and tells their movers. Answers how many there are.
+  std::uint64_t abort_tasks() noexcept;
+  /// Raises a unit attention for what has changed since this nexus last looked: the capacity, write protection.
+  void notice(const volume::View& view) noexcept {
+    if (view.generation != seen_generation_) look_at(view);
+  }
+
+ private:
+  friend class UnitOnWorker;
+  void look_at(const volume::View& view) noexcept;
+
+  const void* nexus_;
+  runtime::Worker& worker_;
+  std::uint16_t lun_;
+  LunMap::Entry entry_;
+  std::shared_ptr<UnitState> state_;
+  UnitOnWorker& on_worker_;
+  volume::Port* port_ = nullptr;
+  TaskSet tasks_;
+  UnitAttentions attentions_;
+  runtime::Gate gate_;
+  std::uint64_t seen_generation_ = 0;
+  std::uint64_t seen_block_count_ = 0;
+  bool seen_read_only_ = false;
+  UnitNexus* next_ = nullptr;
+  UnitNexus* previous_ = nullptr;
+};
+
+class LogicalUnit::Implementation {
+ public:
+  explicit Implementation(std::shared_ptr<volume::Volume> volume)
+      : state(std::make_shared<UnitState>(std::move(volume))) {}
+  std::shared_ptr<UnitState> state;
+};
+
+}  // namespace lunaris::scsi_server
