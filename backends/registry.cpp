@@ -7,6 +7,7 @@
 #include <boost/json/value.hpp>
 
 #include "backends/checked_device.h"
+#include "backends/file/file_device.h"
 #include "backends/filters/delay.h"
 #include "backends/filters/fault.h"
 #include "backends/memory/memory_device.h"
@@ -18,6 +19,12 @@ namespace lunaris::backends {
 namespace {
 
 constexpr std::array backend_table{
+    BackendKind{.name = "file",
+                .summary = "a file or a block device",
+                .check = check_file,
+                .open = open_file,
+                .keeps_data = true,
+                .example = R"({"type": "file", "path": "example.img"})"},
     BackendKind{.name = "memory",
                 .summary = "memory of this process, gone when it ends",
                 .check = check_memory,

@@ -13,8 +13,8 @@
 #include "server/cli/table.h"
 #include "server/config/json.h"
 #include "server/config/values.h"
-#include "server/control/file_ops.h"
 #include "server/limits.h"
+#include "server/runtime/file_ops.h"
 
 namespace lunaris::cli {
 
@@ -150,8 +150,8 @@ int send_config(const CtlOptions& options, std::string_view method) {
   if (options.file == "-") {
     text.assign(std::istreambuf_iterator<char>(std::cin), {});
   } else {
-    control::PosixFileOps files;
-    auto read = files.read(options.file, limits::config_bytes_max);
+    runtime::SystemFileOps files;
+    auto read = runtime::read_file(files, options.file, limits::config_bytes_max);
     if (!read.has_value()) {
       std::cerr << "lunaris: cannot read " << options.file << ": " << read.error().message() << ".\n";
       return exit_failed;

@@ -6,6 +6,8 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -67,9 +69,11 @@ class Port {
     const View* view_;
     runtime::Gate::Pass pass_;
   };
-  /// Nothing only when the volume is closing.
-  [[nodiscard]] std::optional<Pass> enter() noexcept;
+  /// Nothing only when the volume is closing. Costs one relaxed load beside the gate; when a newer view is out, the
+  /// command gets that one, without waiting for `publish` to come round.
+  [[nodiscard]] std::optional<Pass> enter();
 
+  /// The view of the command that entered last.
   [[nodiscard]] const View& view() const noexcept;
   [[nodiscard]] backends::BlockChannel& channel() noexcept { return *channel_; }
   [[nodiscard]] Volume& volume() noexcept { return volume_; }
@@ -80,17 +84,26 @@ class Port {
   struct Epoch;  // a view with the gate of the commands under it
   Port(Volume& volume, runtime::Worker& worker, std::unique_ptr<backends::BlockChannel> channel,
        std::shared_ptr<const View> view);
-  runtime::Task<bool> switch_to(std::shared_ptr<const View> view);
+  /// Makes the newest view the current one; the old epoch waits in retired_ for its last command.
+  void take_newest();
+  runtime::Task<> drain_retired();
+  /// On the port's worker: true when the commands of every view before `generation` have ended.
+  runtime::Task<bool> switch_to(std::uint64_t generation);
+  /// On the port's worker: lets nobody in any more.
+  void shut();
+  /// On the port's worker, after `shut`: true when all commands have ended and the channel is gone.
   runtime::Task<bool> close();
 
   Volume& volume_;
   runtime::Worker& worker_;
   std::unique_ptr<backends::BlockChannel> channel_;
   std::unique_ptr<Epoch> epoch_;
+  std::vector<std::unique_ptr<Epoch>> retired_;  // oldest first
   PortCounters counters_;
 };
 
-/// Created and closed on the management worker; `port`, `view` and `fail` as said. Lives until `close` has returned.
+/// Created and closed on the management worker, which outlives it, as do the workers that have ports; `port`, `view` and
+/// `fail` as said. Lives until `close` has returned.
 class Volume {
  public:
   Volume(runtime::Worker& management, Identity identity, std::unique_ptr<backends::BlockDevice> device, View first_view);
@@ -104,14 +117,19 @@ class Volume {
   /// This worker's port, opened on first use. On `worker` itself.
   backends::Result<Port*> port(runtime::Worker& worker);
 
-  /// Management worker: every port gets `view`; returns when each has drained the commands of the old one.
+  /// Management worker: every port gets `view`; returns when each has drained the commands of the old ones. The volume
+  /// numbers the generations, and a failed volume stays failed, whatever `view` says: it is closed and opened anew.
+  /// Several calls at once are served one after the other.
   runtime::Task<> publish(View view);
+  /// The newest one. Any thread.
   [[nodiscard]] std::shared_ptr<const View> view() const;
 
-  /// Any worker: the medium broke its promise (a failed flush, a vanished device). New commands see Health::failed.
+  /// Any worker: the medium broke its promise (a failed flush, a vanished device). New commands see Health::failed, on
+  /// this worker at once, on others as soon as they notice. The first reason stays.
   void fail(std::string reason);
 
-  /// Management worker: grows the device, then publishes the new size.
+  /// Management worker: grows the device (blocking), then publishes the new size. out_of_range: not a multiple of the
+  /// logical block; not_supported: smaller than it is.
   runtime::Task<backends::Result<>> resize(std::uint64_t size_bytes);
   [[nodiscard]] std::uint64_t allocated_bytes() const { return device_->allocated_bytes(); }
 
@@ -125,7 +143,13 @@ class Volume {
   [[nodiscard]] Totals totals() const;
 
  private:
+  friend class Port;
   struct Ports;
+  /// Numbers `view` and makes it the newest; ports notice by its generation. With the ports' mutex held.
+  std::uint64_t set_newest(View view);
+  [[nodiscard]] std::uint64_t newest_generation() const noexcept;
+  runtime::Task<> publish_in_turn(View view);
+
   runtime::Worker& management_;
   Identity identity_;
   std::unique_ptr<backends::BlockDevice> device_;
