@@ -68,7 +68,7 @@ def cache_directory():
 
 
 class HostRequests:
-    """Answers the guest's requests; remembers what went wrong. In the main thread, as a server dies with the thread that
+    """Answers the guest's requests; remembers what went wrong. In the main thread: a server dies with the thread that
     started it."""
 
     def __init__(self, server, share):

@@ -195,7 +195,8 @@ def documented_files_exist(tree):
         if not name.endswith(".md"):
             continue
         folder = str(pathlib.Path(name).parent) + "/"
-        for match in re.finditer(r"`((?:server|protocol|backends|web|docker|tests|\.ci)/[a-z0-9_./]+)`", tree.text(name)):
+        paths = r"`((?:server|protocol|backends|web|docker|tests|\.ci)/[a-z0-9_./]+)`"
+        for match in re.finditer(paths, tree.text(name)):
             path = match[1].rstrip("/")
             if not any(known in tree.files or any(file.startswith(known + "/") for file in tree.files)
                        for known in (path, folder + path)):
