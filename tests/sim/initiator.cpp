@@ -78,6 +78,13 @@ bool Initiator::poll() {
 
 void Initiator::parse(std::span<const std::byte> bytes) {
   using Event = iscsi::PduReader::Event;
+  while (!bytes.empty() && reader_.missing_bytes() > 0) {
+    const std::span<std::byte> missing = reader_.missing().front();
+    const std::size_t count = std::min(missing.size(), bytes.size());
+    std::copy_n(bytes.begin(), count, missing.begin());
+    reader_.direct_filled(count);
+    bytes = bytes.subspan(count);
+  }
   reader_.feed(bytes);
   for (;;) {
     switch (reader_.next()) {
