@@ -53,6 +53,7 @@ TEST_CASE("writes of every size arrive in every combination of InitialR2T and Im
   std::uint32_t seed = 1;
   for (const std::uint16_t blocks : std::initializer_list<std::uint16_t>{1, 8, 128, 129, 512, 1000, 2048}) {
     const auto data = pattern(std::size_t{blocks} * block_bytes, ++seed);
+    CAPTURE(blocks, seed);
     const CommandResult written = fixture.initiator.write(seed * 3, data);
     REQUIRE(written.ended);
     REQUIRE(written.status == 0);
