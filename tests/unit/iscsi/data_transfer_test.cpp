@@ -1,38 +1,10 @@
 // Data in both directions: every combination of InitialR2T and ImmediateData, digests, residuals, faults of Data-Out.
 #include <catch2/catch.hpp>
 
-#include "tests/sim/initiator.h"
+#include "tests/unit/iscsi/fixture.h"
 
 namespace lunaris::sim {
 namespace {
-
-constexpr std::uint8_t check_condition = 0x02;
-
-struct Fixture {
-  explicit Fixture(const LoginOptions& options = {}, SimLink link = {})
-      : target(world), initiator(world, target.connect(link)) {
-    const auto login = initiator.login(options);
-    REQUIRE(login);
-    REQUIRE(login->status == iscsi::LoginStatus::success);
-    initiator.clear_unit_attentions();
-  }
-  [[nodiscard]] std::vector<std::byte> on_medium(std::uint32_t block, std::size_t bytes) {
-    const auto begin = target.medium().bytes.begin() + static_cast<std::ptrdiff_t>(block) * block_bytes;
-    return {begin, begin + static_cast<std::ptrdiff_t>(bytes)};
-  }
-  /// Nothing of the session is left behind.
-  void check_clean() {
-    initiator.log_out();
-    REQUIRE(initiator.wait_closed());
-    world.run_for(1'000'000'000);
-    REQUIRE(target.sessions().empty());
-    REQUIRE(target.bytes_in_use() == 0);
-  }
-
-  SimWorld world{11};
-  SimTarget target;
-  Initiator initiator;
-};
 
 TEST_CASE("writes of every size arrive in every combination of InitialR2T and ImmediateData", "[iscsi][RFC7143-4.2.5]") {
   const bool initial_r2t = GENERATE(true, false);
@@ -65,7 +37,7 @@ TEST_CASE("writes of every size arrive in every combination of InitialR2T and Im
     REQUIRE(read.data == data);
   }
   if (!initial_r2t || !immediate_data) REQUIRE(fixture.initiator.r2ts_seen() > 0);
-  fixture.check_clean();
+  fixture.check_clean_logout();
 }
 
 TEST_CASE("many commands received at once are answered in one write", "[iscsi][send-queue]") {
@@ -157,7 +129,7 @@ TEST_CASE("a bidirectional command is refused with sense data", "[iscsi][RFC7143
   REQUIRE(result.ended);
   REQUIRE(result.status == check_condition);
   REQUIRE((result.sense[2] & std::byte{0xf}) == std::byte{5});
-  fixture.check_clean();
+  fixture.check_clean_logout();
 }
 
 // ---- SN-2, SN-3, DIG-1 --------------------------------------------------------------------------------------------
@@ -182,12 +154,6 @@ struct WaitingWrite {
   std::uint32_t tag = 0;
   iscsi::DataOut data_out;
 };
-
-LoginOptions no_immediate_data() {
-  LoginOptions options;
-  options.immediate_data = false;
-  return options;
-}
 
 TEST_CASE("SN-2 Data-Out that breaks the rules fails its task and nothing is written", "[iscsi][SN-2]") {
   Fixture fixture(no_immediate_data());
