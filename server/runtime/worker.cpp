@@ -114,7 +114,10 @@ void Worker::run() {
   const Current current(*this);
   prepare_thread();
   loop_->attach(*this);
-  if (Ring* const ring = loop_->ring(); ring != nullptr) start_note_ += buffers_.register_with(*ring);
+  if (Ring* const ring = loop_->ring(); ring != nullptr) {
+    const std::string registered = buffers_.register_with(*ring);
+    if (buffers_.registration_is_short()) start_note_ += registered;
+  }
   loop_->run();
 }
 

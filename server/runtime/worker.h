@@ -117,7 +117,7 @@ class Worker {
   /// listening.
   void hold();
   void release();
-  /// What `run` found out about buffers and pinning, in words; for the log.
+  /// What `run` did not get (registered buffers, its CPU), in words; empty when it got everything.
   [[nodiscard]] const std::string& start_note() const noexcept { return start_note_; }
 
   // --- any thread -----------------------------------------------------------------------------------------------

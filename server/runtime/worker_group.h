@@ -33,7 +33,7 @@ class WorkerGroup {
   /// Starts all threads and waits until each runs. Sentences that say what is wrong and what to do; empty: all run.
   /// After a failure nothing runs.
   [[nodiscard]] std::vector<std::string> start();
-  /// What there is to know about the start beside failures (buffers not registered, not pinned); after `start`.
+  /// What the workers did not get (registered buffers, their CPUs), a sentence each; after `start`.
   [[nodiscard]] std::vector<std::string> notes() const;
 
   /// Any thread: each worker gets the message to stop. Idempotent.

@@ -16,6 +16,7 @@ import collections
 import concurrent.futures
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -89,6 +90,7 @@ def run_test(name, server, logs):
 def run_suite(kind, suite, tests, logs):
     """One suite on a server of its own; the server comes back, on a fresh disk, when a test has ended it."""
     directory = logs / "servers" / suite
+    shutil.rmtree(directory, ignore_errors=True)
     outcomes = {}
     server = None
     for name in tests:
@@ -125,7 +127,7 @@ def read_list():
 
 
 def write_list(outcomes, expected):
-    lines = ["# TEST OUTCOME [reason]. Written by tests/conformance/run.py --update; the reasons may be improved by hand.",
+    lines = ["# TEST OUTCOME [reason]. Written by tests/conformance/run.py --update; reasons may be improved by hand.",
              "# It may only improve. A test that is not here is expected to pass."]
     for name in all_tests():
         kind, reason = expected.get(name, ("PASS", ""))

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Real Linux against the server: boots a Debian guest (QEMU without KVM, no root needed) and runs the scripts here in it.
+"""Real Linux against the server: boots a Debian guest (QEMU without KVM, no root needed) and runs scripts in it.
 
     tests/guest/run.py [--server lunaris|tgt] [SCRIPT...]     default: foundation crash sg3
 
@@ -37,17 +37,18 @@ ALWAYS = [
      "modules being loaded"),
     (r"scsi host\d+: iSCSI Initiator over TCP/IP", "a login"),
     (r"scsi \d+:\d+:\d+:\d+: (Direct-Access|RAID)", "the disk (and tgt's controller) being found"),
-    (r"scsi \d+:\d+:\d+:\d+: (alua: supports implicit TPGS|alua: device |Attached scsi generic|Power-on or device reset)",
+    (r"scsi \d+:\d+:\d+:\d+: (alua: supports implicit TPGS|alua: device |Power-on or device reset)",
      "ALUA found; the unit attention that follows every first login"),
     (r"scsi \d+:\d+:\d+:\d+: Attached scsi generic|sd \d+:\d+:\d+:\d+: Attached scsi generic", "sg attached"),
-    (r"sd \d+:\d+:\d+:\d+: (alua: |Power-on or device reset occurred)", "ALUA states; the unit attention after a login"),
+    (r"sd \d+:\d+:\d+:\d+: (alua: |Power-on or device reset occurred)",
+     "ALUA states; the unit attention after a login"),
     (r"\[sd[a-z]+\] (\d+ \d+-byte logical blocks|\d+-byte physical blocks|Write Protect is off|Mode Sense:|"
      r"Write cache: |Attached SCSI disk|Preferred minimum I/O|Optimal transfer size)", "the disk being described"),
     (r"\[sd[a-z]+\] Synchronizing SCSI cache$", "a logout"),
     (r" sd[a-z]+: sd[a-z]+\d| sd[a-z]+:$", "partition scan"),
     (r"EXT4-fs \((vda|dm-\d+)\): (mounted|unmounting|re-mounted)", "mounts"),
-    (r"device-mapper: (core: CONFIG_IMA|uevent|ioctl|multipath (round-robin|service-time|queue-length): version)|alua: Attached|"
-     r"device-mapper: multipath: version", "modules being loaded"),
+    (r"device-mapper: (core: CONFIG_IMA|uevent|ioctl|multipath (round-robin|service-time|queue-length): version)|"
+     r"alua: Attached|device-mapper: multipath: version", "modules being loaded"),
     (r"EXT4-fs \(dm-\d+\): .*barriers disabled|alua: rtpg", "informational"),
 ]
 CRASH = [

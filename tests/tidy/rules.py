@@ -4,10 +4,12 @@ import collections
 
 # What `#include <...>` belongs to, by its beginning. What is not here is the standard library, or the system's.
 LIBRARIES = {
-    "boost/asio": "asio", "boost/beast": "beast", "boost/json": "json", "boost/system": "system", "boost/endian": "endian",
+    "boost/asio": "asio", "boost/beast": "beast", "boost/json": "json", "boost/system": "system",
+    "boost/endian": "endian",
     "openssl/": "openssl", "isa-l": "isal", "liburing": "uring", "numa": "numa", "spdlog/": "spdlog", "CLI/": "cli",
     "prometheus/": "prometheus", "catch2/": "catch2", "rbd/": "librbd", "rados/": "librbd", "libnbd": "libnbd",
-    "sys/uio.h": "iovec", "arpa/inet.h": "addresses", "sys/": "posix", "netinet/": "posix", "linux/": "posix", "unistd.h": "posix", "fcntl.h": "posix",
+    "sys/uio.h": "iovec", "arpa/inet.h": "addresses", "sys/": "posix", "netinet/": "posix", "linux/": "posix",
+    "unistd.h": "posix", "fcntl.h": "posix",
     "poll.h": "posix", "pthread.h": "posix", "sched.h": "posix", "signal.h": "posix", "netdb.h": "posix",
     "thread": "threads", "mutex": "threads", "shared_mutex": "threads", "condition_variable": "threads",
     "future": "threads", "semaphore": "threads", "latch": "threads", "barrier": "threads", "stop_token": "threads",
@@ -39,7 +41,8 @@ RULES = [
     Rule("server/volume/", ["server/volume/", "backends/", "server/config/model.h", *UNDERNEATH], POSIX | {"system"}),
     Rule("server/scsi/", ["server/scsi/", "server/volume/", "server/data_mover.h", "backends/block_device.h",
                           "protocol/scsi/", "protocol/bytes/", *UNDERNEATH], POSIX | {"system"}),
-    Rule("server/iscsi/", ["server/iscsi/", "server/scsi/", "server/volume/", "server/data_mover.h", "server/transport.h",
+    Rule("server/iscsi/", ["server/iscsi/", "server/scsi/", "server/volume/", "server/data_mover.h",
+                           "server/transport.h",
                            "backends/block_device.h", "protocol/", *UNDERNEATH], POSIX | {"system"}),
     Rule("server/control/", ["server/control/", "server/config/", "server/volume/", "server/transport.h",
                              "server/scsi/logical_unit.h", "server/scsi/nexus.h", "backends/registry.h",
