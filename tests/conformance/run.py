@@ -31,6 +31,8 @@ ORDER = ["PASS", "SKIP", "FAIL", "HANG", "CRASH", "DIED"]  # best first
 TEST_SECONDS = 30
 PARALLEL = 2
 BANNER = "CUnit - A unit testing framework"
+CLEARING = re.compile(r"[ \t]*Send PRIN/READ_KEYS\s+\[SKIPPED\] PERSISTENT RESERVE IN is not implemented\."
+                      r"(\s+Run Summary)")
 SECOND_INITIATOR = "iqn.2026-01.io.lunaris.tests:second"
 Outcome = collections.namedtuple("Outcome", "kind reason seconds")
 
@@ -43,11 +45,12 @@ def all_tests():
 
 
 def judge(status, output):
-    """Outcome and reason from one test's output."""
-    body = output.partition(BANNER)[2]
+    """Outcome and reason from one test's output. What the client says of its own setting up (before the banner) and
+    clearing away (before the summary) is no verdict on the test."""
+    body = CLEARING.sub(r"\1", output.partition(BANNER)[2])
     summary = re.search(r"^\s*tests\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)", output, re.MULTILINE)
-    failure = re.search(r"^\s*\d+\. (\S+:\d+\s+- .*)$", body, re.MULTILINE)
-    verdicts = re.findall(r"\[(?:FAILED)\] (.*)", output)
+    failure = re.search(r"^\s*\d+\. (\S+:\d+\s+- .*?)(?:\s+Send PRIN.*)?$", body, re.MULTILINE)
+    verdicts = re.findall(r"\[FAILED\] (.*)", output)
     if status < 0:
         return "CRASH", f"client ended by signal {-status}"
     if summary is None:
