@@ -216,7 +216,7 @@ Foundation::Foundation(const ServeOptions& given)
   open_admin_socket();
   const std::vector<std::string> problems = workers.start();
   if (!problems.empty()) throw std::runtime_error("the workers cannot start:\n  " + joined(problems));
-  for (const std::string& note : workers.notes()) LUN_LOG_WARN(log, "start", "note", note);
+  for (const std::string& note : workers.notes()) LUN_LOG_INFO(log, "start", "note", note);
 }
 
 control::State Foundation::load_initial() {

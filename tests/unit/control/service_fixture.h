@@ -11,6 +11,7 @@
 
 #include "server/control/backend_table.h"
 #include "server/control/service.h"
+#include "server/observe/log.h"
 #include "tests/support/stepped_worker.h"
 #include "tests/unit/control/fake_disk.h"
 
@@ -69,6 +70,7 @@ class Fixture {
   std::string config_file;
   std::unique_ptr<Service> service;
 
+  Fixture() { observe::set_level(observe::Level::off); }
   ~Fixture() { stop(); }
 
   /// As a new process on the same disk would.
@@ -110,6 +112,15 @@ class Fixture {
             .server_changed = nullptr};
   }
 };
+
+/// A session of `initiator` with `target`.
+inline SessionInfo session(const std::string& id, const std::string& initiator, const std::string& target) {
+  SessionInfo info;
+  info.id = id;
+  info.initiator = initiator;
+  info.target = target;
+  return info;
+}
 
 inline const std::string target_a = "iqn.2026-01.io.lunaris:a";
 inline const std::string target_b = "iqn.2026-01.io.lunaris:b";

@@ -35,7 +35,7 @@ struct ApiFixture : Fixture {
 
 TEST_CASE("each method answers with a result", "[control]") {
   ApiFixture fixture;
-  fixture.transport.live_sessions = {{.id = "s-1", .initiator = "iqn.1994-05.com.redhat:a", .target = target_a}};
+  fixture.transport.live_sessions = {session("s-1", "iqn.1994-05.com.redhat:a", target_a)};
   json::object answer = fixture.ask(R"({"method": "status", "id": 7})");
   CHECK(answer.at("id") == 7);
   CHECK(answer.at("result").at("version") == "test");

@@ -288,7 +288,7 @@ TEST_CASE("the status names every volume and every failure", "[control]") {
   Fixture fixture;
   fixture.broken = {"b"};
   fixture.start(two_volumes());
-  fixture.transport.live_sessions = {{.id = "s-1", .target = target_a}};
+  fixture.transport.live_sessions = {session("s-1", "iqn.1994-05.com.redhat:a", target_a)};
   const boost::json::object status = run(fixture.management, fixture.service->status());
   CHECK(status.at("state") == "running");
   CHECK(status.at("ready") == false);
