@@ -391,3 +391,61 @@ TEST_CASE("zeros are written as data where the file system cannot zero a range",
   }
   std::filesystem::remove(path);
 }
+
+namespace {
+
+using lunaris::runtime::Task;
+using lunaris::runtime::Worker;
+
+Task<> read_once(BlockChannel& channel, std::uint64_t offset) {
+  static_cast<void>(co_await channel.read({offset, 4096}));
+}
+
+/// Ring operations for reads one after the other, each in a turn of its own.
+Task<std::uint64_t> operations_one_by_one(BlockChannel& channel, unsigned count) {
+  Worker& worker = *Worker::current();
+  const std::uint64_t before = worker.ring().started();
+  for (unsigned i = 0; i < count; ++i) {
+    co_await worker.yield();
+    co_await read_once(channel, i * 4096);
+  }
+  co_return worker.ring().started() - before;
+}
+
+/// Ring operations for rounds of reads that start together.
+Task<std::uint64_t> operations_together(BlockChannel& channel, unsigned rounds, unsigned count) {
+  Worker& worker = *Worker::current();
+  const std::uint64_t before = worker.ring().started();
+  for (unsigned round = 0; round < rounds; ++round) {
+    co_await worker.yield();
+    lunaris::runtime::Gate gate;
+    for (unsigned i = 0; i < count; ++i) spawn(*gate.try_enter(), read_once(channel, i * 4096));
+    co_await gate.close();
+  }
+  co_return worker.ring().started() - before;
+}
+
+}  // namespace
+
+TEST_CASE("cached reads go without the ring one by one and through it at depth", "[backends][file]") {
+  TestStack stack(object(disk), mib);
+  for (std::uint64_t at = 0; at < mib; at += 262144) REQUIRE(stack.write(at, pattern(262144, at)).has_value());
+  BlockChannel& channel = stack.channel();
+  CHECK(stack.worker().call([&channel] { return operations_one_by_one(channel, 100); }) == 0);
+  // The first of a burst may be tried at once: nobody knows yet that more will come.
+  const std::uint64_t operations = stack.worker().call([&channel] { return operations_together(channel, 10, 32); });
+  CHECK(operations >= 10 * 31);
+}
+
+TEST_CASE("reads in steady state allocate nothing", "[backends][file]") {
+  const std::string options = GENERATE(as<std::string>(), disk, R"({"type": "memory"})");
+  TestStack stack(object(options), mib);
+  REQUIRE(stack.write(0, pattern(262144, 1)).has_value());
+  BlockChannel& channel = stack.channel();
+  TestWorker& worker = stack.worker();
+  worker.call([&channel] { return operations_together(channel, 4, 32); });
+  const std::uint64_t warm = worker.run([&worker] { return worker->frames().heap_allocations(); });
+  worker.call([&channel] { return operations_together(channel, 20, 32); });
+  // What is left is the measuring: a posted function and its frame.
+  CHECK(worker.run([&worker] { return worker->frames().heap_allocations(); }) <= warm + 4);
+}
