@@ -17,7 +17,7 @@ namespace lunaris::iscsi {
 /// Basic Header Segment (RFC 7143 11.2.1).
 inline constexpr std::size_t bhs_bytes = 48;
 /// TotalAHSLength counts 255 words at most.
-inline constexpr std::size_t ahs_bytes_max = 255 * 4;
+inline constexpr std::size_t ahs_bytes_max = std::size_t{255} * 4;
 inline constexpr std::size_t digest_bytes = 4;
 /// DataSegmentLength is a 24-bit field.
 inline constexpr std::uint32_t data_segment_bytes_max = (1u << 24) - 1;

@@ -112,7 +112,7 @@ std::vector<Header> request_headers() {
   };
 }
 
-std::vector<Header> response_headers() {
+std::vector<Header> task_response_headers() {
   return {
       header_of(NopIn{
           .lun = 1, .initiator_task_tag = 2, .target_transfer_tag = 3, .sn = numbers(), .data_segment_length = 4}),
@@ -140,6 +140,11 @@ std::vector<Header> response_headers() {
                        .buffer_offset = 7,
                        .residual = {Residual::Kind::overflow, 8},
                        .data_segment_length = 9}),
+  };
+}
+
+std::vector<Header> other_response_headers() {
+  return {
       header_of(R2t{.lun = 1,
                     .initiator_task_tag = 2,
                     .target_transfer_tag = 3,
@@ -184,6 +189,12 @@ std::vector<Header> response_headers() {
                        .data_sn = SerialNumber(1),
                        .data_segment_length = 48}),
   };
+}
+
+std::vector<Header> response_headers() {
+  std::vector<Header> headers = task_response_headers();
+  for (const Header& header : other_response_headers()) headers.push_back(header);
+  return headers;
 }
 
 template <class Variant>

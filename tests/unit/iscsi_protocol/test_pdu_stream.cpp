@@ -124,7 +124,7 @@ class Receiver {
   bool fatal_ = false;
 };
 
-TEST_CASE("PDUs are read back for every cut, digest and destination", "[stream][PDU-1]") {
+TEST_CASE("PDUs are read back for every cut and digest and destination", "[stream][PDU-1]") {
   const bool header_digest = GENERATE(false, true);
   const bool data_digest = GENERATE(false, true);
   const Way way = GENERATE(Way::in_place, Way::placed, Way::placed_in_three, Way::discarded);
