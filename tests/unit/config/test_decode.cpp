@@ -159,7 +159,8 @@ TEST_CASE("a bad name is refused", "[config]") {
                 "a name has 1 to 63 characters from a-z 0-9 . _ : - and begins with a letter or digit.");
   check_problem(R"({"portals": {"": {"listen": "127.0.0.1:1"}}})", "/portals/",
                 "a name has 1 to 63 characters from a-z 0-9 . _ : - and begins with a letter or digit.");
-  check_problem(R"({"targets": {"demo": {}}})", "/targets/demo", "an iSCSI name begins with \"iqn.\", \"eui.\" or \"naa.\".");
+  check_problem(R"({"targets": {"demo": {}}})", "/targets/demo",
+                "an iSCSI name begins with \"iqn.\", \"eui.\" or \"naa.\".");
 }
 
 TEST_CASE("two target names that differ in case only are one name", "[config]") {
