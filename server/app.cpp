@@ -27,6 +27,7 @@
 #include "server/runtime/startup_checks.h"
 #include "server/runtime/topology.h"
 #include "server/runtime/worker_group.h"
+#include "web/web_server.h"
 
 namespace lunaris {
 
@@ -40,6 +41,7 @@ observe::Logger& log = observe::logger("server");
 /// What a data folder without state begins with.
 config::Document first_document(const ServeOptions& options) {
   config::Document document;
+  document.server.web.listen = "127.0.0.1:8080";
   config::Portal& portal = document.portals["default"];
   if (!options.listen.empty()) {
     const auto address = config::parse_address(options.listen, portal.port);
@@ -63,6 +65,7 @@ config::Document first_document(const ServeOptions& options) {
 config::Server effective_server(config::Server server, const ServeOptions& options) {
   if (options.workers) server.workers.count = *options.workers;
   if (options.socket) server.management.socket = *options.socket;
+  if (options.web_listen) server.web.listen = *options.web_listen == "none" ? "" : *options.web_listen;
   if (options.log_level) server.log.level = *options.log_level;
   if (options.log_format) server.log.format = *options.log_format;
   return server;
@@ -122,7 +125,8 @@ std::string joined(const std::vector<std::string>& sentences) {
 }
 
 /// How to reach the targets, for somebody who has just started a demo.
-void print_connecting(const config::Document& document) {
+void print_connecting(const config::Document& document, const std::string& dashboard) {
+  if (!dashboard.empty()) std::cout << "\nThe dashboard: " << dashboard << std::endl;
   if (document.portals.empty()) return;
   const config::Portal& portal = document.portals.begin()->second;
   const std::string address = config::address_text(portal.address, portal.port);
@@ -251,6 +255,7 @@ class App {
       : base_(base),
         transport_(base.management, all_of(base.workers)),
         service_(service_parts(), base.initial),
+        web_(open_web()),
         admin_api_(service_, [](LogLevel level) { observe::set_level(level_of(level)); }) {}
 
   /// Until a signal ends it; the exit code.
@@ -258,6 +263,10 @@ class App {
 
  private:
   [[nodiscard]] control::Service::Parts service_parts();
+  /// Null when there shall be none, or when an address that nobody named on the command line is taken: initiators
+  /// matter more than the dashboard.
+  [[nodiscard]] std::unique_ptr<web::WebServer> open_web();
+  void start_web();
   Task<> on_start();
   Task<> on_reload();
   Task<> on_stop();
@@ -267,6 +276,7 @@ class App {
   Foundation& base_;
   iscsi_server::IscsiTransport transport_;
   control::Service service_;
+  std::unique_ptr<web::WebServer> web_;
   control::AdminApi admin_api_;
   pthread_t main_thread_ = ::pthread_self();
   std::atomic<bool> has_failed_{false};  // set before the stop that on_start asks for
@@ -286,6 +296,37 @@ control::Service::Parts App::service_parts() {
           }};
 }
 
+std::unique_ptr<web::WebServer> App::open_web() {
+  const config::Server::Web& settings = base_.server.web;
+  if (settings.listen.empty()) return nullptr;
+  const bool is_insecure = settings.insecure_http || base_.options.insecure_http;
+  const std::string fault = config::web_listen_fault(settings.listen, is_insecure);
+  if (!fault.empty()) throw std::runtime_error("--web-listen " + settings.listen + ": " + fault);
+  const auto address = config::parse_address(settings.listen, config::web_port_default);
+  const web::WebServer::Parts parts{.management = base_.management,
+                                    .context = base_.management_loop.context(),
+                                    .service = service_,
+                                    .files = base_.files,
+                                    .state_folder = base_.store.folder()};
+  try {
+    return std::make_unique<web::WebServer>(parts, address->address, address->port);
+  } catch (const std::exception& error) {
+    if (base_.options.web_listen) throw;
+    LUN_LOG_ERROR(log, "no dashboard", "reason", error.what());
+    return nullptr;
+  }
+}
+
+void App::start_web() {
+  if (!web_) return;
+  web_->start();
+  if (web_->needs_setup()) {
+    LUN_LOG_INFO(log, "nobody has access to the dashboard yet: open this address to set it up", "url", web_->url());
+  } else {
+    LUN_LOG_INFO(log, "dashboard open", "url", web_->url());
+  }
+}
+
 bool is_portal_failure(const control::StepFailure& failure) {
   return failure.pointer == "/portals";
 }
@@ -301,7 +342,8 @@ Task<> App::on_start() {
   base_.admin_server.start(admin_api_);
   LUN_LOG_INFO(log, "ready", "version", LUNARIS_VERSION, "revision", outcome.revision, "workers", base_.workers.size(),
                "failures", outcome.failures.size());
-  if (base_.options.demo) print_connecting(service_.state().document);
+  start_web();
+  if (base_.options.demo) print_connecting(service_.state().document, web_ ? web_->url() : "");
 }
 
 void App::fail_start(const std::vector<control::StepFailure>& failures) {
@@ -319,6 +361,7 @@ Task<> App::on_reload() {
 }
 
 Task<> App::on_stop() {
+  if (web_) co_await web_->stop();
   co_await service_.stop();
   co_await base_.admin_server.stop();
   base_.workers.stop_all();
