@@ -65,7 +65,11 @@ config::Document first_document(const ServeOptions& options) {
 config::Server effective_server(config::Server server, const ServeOptions& options) {
   if (options.workers) server.workers.count = *options.workers;
   if (options.socket) server.management.socket = *options.socket;
-  if (options.web_listen) server.web.listen = *options.web_listen == "none" ? "" : *options.web_listen;
+  if (options.web_listen) {
+    const auto address = config::parse_address(*options.web_listen, config::web_port_default);
+    server.web.listen = address ? config::address_text(address->address, address->port) : *options.web_listen;
+    if (*options.web_listen == "none") server.web.listen.clear();
+  }
   if (options.log_level) server.log.level = *options.log_level;
   if (options.log_format) server.log.format = *options.log_format;
   return server;
@@ -197,10 +201,13 @@ class Foundation {
   runtime::AsioLoop& management_loop;
   runtime::Worker management;
   control::AdminServer admin_server;
+  web::HttpServer http_server;
 
  private:
   [[nodiscard]] control::State load_initial();
   void open_admin_socket();
+  /// An address that nobody named on the command line may be taken: initiators matter more than the dashboard.
+  void open_web();
 };
 
 Foundation::Foundation(const ServeOptions& given)
@@ -216,8 +223,10 @@ Foundation::Foundation(const ServeOptions& given)
       management_loop(*made_loop_),
       management(management_options(), std::move(made_loop_), std::make_unique<runtime::SystemClock>(),
                  std::make_unique<runtime::SystemRng>()),
-      admin_server(management, management_loop.context()) {
+      admin_server(management, management_loop.context()),
+      http_server(management, management_loop.context()) {
   open_admin_socket();
+  open_web();
   const std::vector<std::string> problems = workers.start();
   if (!problems.empty()) throw std::runtime_error("the workers cannot start:\n  " + joined(problems));
   for (const std::string& note : workers.notes()) LUN_LOG_INFO(log, "start", "note", note);
@@ -242,6 +251,20 @@ void Foundation::open_admin_socket() {
   LUN_LOG_INFO(log, "management socket open", "path", admin_server.path());
 }
 
+void Foundation::open_web() {
+  const config::Server::Web& settings = server.web;
+  if (settings.listen.empty()) return;
+  const std::string fault = config::web_listen_fault(settings.listen, settings.insecure_http || options.insecure_http);
+  if (!fault.empty()) throw std::runtime_error("--web-listen " + settings.listen + ": " + fault);
+  const auto address = config::parse_address(settings.listen, config::web_port_default);
+  try {
+    http_server.open(address->address, address->port);
+  } catch (const std::exception& error) {
+    if (options.web_listen) throw;
+    LUN_LOG_ERROR(log, "no dashboard", "reason", error.what());
+  }
+}
+
 std::vector<runtime::Worker*> all_of(runtime::WorkerGroup& group) {
   std::vector<runtime::Worker*> workers;
   for (std::size_t i = 0; i < group.size(); ++i) workers.push_back(&group[i]);
@@ -255,7 +278,7 @@ class App {
       : base_(base),
         transport_(base.management, all_of(base.workers)),
         service_(service_parts(), base.initial),
-        web_(open_web()),
+        web_(make_web()),
         admin_api_(service_, [](LogLevel level) { observe::set_level(level_of(level)); }) {}
 
   /// Until a signal ends it; the exit code.
@@ -263,9 +286,8 @@ class App {
 
  private:
   [[nodiscard]] control::Service::Parts service_parts();
-  /// Null when there shall be none, or when an address that nobody named on the command line is taken: initiators
-  /// matter more than the dashboard.
-  [[nodiscard]] std::unique_ptr<web::WebServer> open_web();
+  /// Null when there is no open address, or no way to know who has access.
+  [[nodiscard]] std::unique_ptr<web::WebServer> make_web();
   void start_web();
   Task<> on_start();
   Task<> on_reload();
@@ -296,23 +318,17 @@ control::Service::Parts App::service_parts() {
           }};
 }
 
-std::unique_ptr<web::WebServer> App::open_web() {
-  const config::Server::Web& settings = base_.server.web;
-  if (settings.listen.empty()) return nullptr;
-  const bool is_insecure = settings.insecure_http || base_.options.insecure_http;
-  const std::string fault = config::web_listen_fault(settings.listen, is_insecure);
-  if (!fault.empty()) throw std::runtime_error("--web-listen " + settings.listen + ": " + fault);
-  const auto address = config::parse_address(settings.listen, config::web_port_default);
-  const web::WebServer::Parts parts{.management = base_.management,
-                                    .context = base_.management_loop.context(),
-                                    .service = service_,
-                                    .files = base_.files,
-                                    .state_folder = base_.store.folder()};
+std::unique_ptr<web::WebServer> App::make_web() {
+  if (!base_.http_server.is_open()) return nullptr;
   try {
-    return std::make_unique<web::WebServer>(parts, address->address, address->port);
+    return std::make_unique<web::WebServer>(web::WebServer::Parts{.management = base_.management,
+                                                                  .http = base_.http_server,
+                                                                  .service = service_,
+                                                                  .files = base_.files,
+                                                                  .state_folder = base_.store.folder(),
+                                                                  .url = "http://" + base_.server.web.listen + "/"});
   } catch (const std::exception& error) {
-    if (base_.options.web_listen) throw;
-    LUN_LOG_ERROR(log, "no dashboard", "reason", error.what());
+    LUN_LOG_ERROR(log, "no dashboard", "reason", error.what());  // initiators matter more
     return nullptr;
   }
 }

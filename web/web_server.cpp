@@ -1,7 +1,8 @@
 // Puts the parts together and tells API from dashboard.
 #include "web/web_server.h"
 
-#include "server/config/values.h"
+#include <utility>
+
 #include "web/assets.h"
 
 namespace lunaris::web {
@@ -23,16 +24,14 @@ class WebServer::Site final : public Handler {
   Api& api_;
 };
 
-WebServer::WebServer(Parts parts, const std::string& address, std::uint16_t port)
-    : url_("http://" + config::address_text(address, port) + "/"),
+WebServer::WebServer(Parts parts)
+    : url_(std::move(parts.url)),
       pool_(1, "passwords"),
       access_(parts.management, pool_, parts.files, parts.state_folder + "/accounts.json"),
       sampler_(parts.management, parts.service),
       api_(parts.service, access_, sampler_),
       site_(std::make_unique<Site>(api_)),
-      http_(parts.management, parts.context) {
-  http_.open(address, port);
-}
+      http_(parts.http) {}
 
 WebServer::~WebServer() = default;
 

@@ -1,7 +1,7 @@
 // WebServer: HTTP server, API, access and dashboard as one thing for the application to own.
 #pragma once
 
-#include <boost/asio/io_context.hpp>
+#include <memory>
 #include <string>
 
 #include "server/control/service.h"
@@ -18,13 +18,14 @@ class WebServer {
  public:
   struct Parts {
     runtime::Worker& management;
-    boost::asio::io_context& context;
+    HttpServer& http;  // open
     control::Service& service;
     runtime::FileOps& files;
     std::string state_folder;  // where the accounts are kept
+    std::string url;           // "http://127.0.0.1:8080/"
   };
-  /// Listens on `address`. Throws std::runtime_error with what is wrong and what to do.
-  WebServer(Parts parts, const std::string& address, std::uint16_t port);
+  /// Throws std::runtime_error, with what to do, when the accounts cannot be read.
+  explicit WebServer(Parts parts);
   ~WebServer();
   WebServer(const WebServer&) = delete;
   WebServer& operator=(const WebServer&) = delete;
@@ -32,7 +33,7 @@ class WebServer {
   void start();
   runtime::Task<> stop();
 
-  /// "http://127.0.0.1:8080/", with the setup token when there is no user yet: whoever opens that becomes
+  /// Parts::url, with the setup token when there is no user yet: whoever opens that becomes
   /// administrator.
   [[nodiscard]] std::string url() const;
   [[nodiscard]] bool needs_setup() const noexcept { return access_.needs_setup(); }
@@ -46,7 +47,7 @@ class WebServer {
   Sampler sampler_;
   Api api_;
   std::unique_ptr<Site> site_;
-  HttpServer http_;
+  HttpServer& http_;
 };
 
 }  // namespace lunaris::web

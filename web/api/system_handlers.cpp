@@ -1,6 +1,7 @@
 // Health, the whole configuration, statistics and lists.
 #include <algorithm>
 #include <boost/json/array.hpp>
+#include <functional>
 
 #include "server/config/json.h"
 #include "server/config/values.h"
@@ -53,6 +54,29 @@ json::object activity_object(const Activity& activity) {
           {"writes", activity.writes},
           {"read_bytes", activity.read_bytes},
           {"written_bytes", activity.written_bytes}};
+}
+
+/// The volumes that move most, busiest first, as many as a page of a list has; or only the one with that name.
+json::array busiest(const Sampler& sampler, const std::string& name) {
+  using Entry = std::pair<const std::string, Sampler::Volume>;
+  std::vector<const Entry*> entries;
+  for (const Entry& entry : sampler.volumes()) {
+    if (name.empty() || entry.first == name) entries.push_back(&entry);
+  }
+  const auto moved = [](const Entry* entry) {
+    const Activity rates = entry->second.rates.newest();
+    return rates.reads + rates.writes;
+  };
+  const std::size_t count = std::min(entries.size(), limits::page_items_default);
+  std::ranges::partial_sort(entries, entries.begin() + static_cast<std::ptrdiff_t>(count), std::ranges::greater(),
+                            moved);
+  json::array list;
+  for (std::size_t i = 0; i < count; ++i) {
+    list.push_back(json::object{{"name", json::string(entries[i]->first)},
+                                {"rates", activity_object(entries[i]->second.rates.newest())},
+                                {"totals", activity_object(entries[i]->second.totals)}});
+  }
+  return list;
 }
 
 }  // namespace
@@ -159,14 +183,7 @@ Task<Response> Api::stats_get(Call& call) {
   const std::size_t count = std::min(*range, sampler_.count());
   json::object object{{"time_ms", sampler_.newest_ms()}, {"step_seconds", 1}};
   object["series"] = series(name.empty() ? sampler_.total() : found->second.rates, count);
-  json::array volumes;
-  for (const auto& [volume, sample] : sampler_.volumes()) {
-    if (!name.empty() && volume != name) continue;
-    volumes.push_back(json::object{{"name", json::string(volume)},
-                                   {"rates", activity_object(sample.rates.newest())},
-                                   {"totals", activity_object(sample.totals)}});
-  }
-  object["volumes"] = std::move(volumes);
+  object["volumes"] = busiest(sampler_, name);
   co_return json_response(200, object);
 }
 

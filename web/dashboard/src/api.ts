@@ -74,3 +74,6 @@ export async function list<T>(path: string): Promise<T[]> {
   } while (token !== null);
   return items;
 }
+
+/// Sessions come in one piece.
+export const sessions = async () => (await get<{ items: Session[] }>("/api/v1/sessions")).items;

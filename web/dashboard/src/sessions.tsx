@@ -1,12 +1,12 @@
 // Sessions: who is logged in, and dropping them.
 import { useState } from "preact/hooks";
-import { list, part, request, Session } from "./api";
+import { part, request, Session, sessions } from "./api";
 import { bytes, count, duration, system } from "./format";
 import { say, usePoll, who } from "./state";
 import { Action, Cell, Empty, ErrorBox, Head, Table } from "./ui";
 
 export function Sessions() {
-  const { data, error, again } = usePoll(() => list<Session>("/api/v1/sessions"), 2000);
+  const { data, error, again } = usePoll(sessions, 2000);
   const [dropping, setDropping] = useState<Session | null>(null);
   return (
     <>

@@ -1,6 +1,6 @@
 // Targets: what initiators log in to, which LUNs they find there, who may.
 import { useState } from "preact/hooks";
-import { ApiError, get, list, Lun, part, request, Session, Target, Volume } from "./api";
+import { ApiError, get, list, Lun, part, request, sessions as allSessions, Target, Volume } from "./api";
 import { Connect } from "./connect";
 import { bytes, duration, plural } from "./format";
 import { asError, canChange, go, say, usePoll } from "./state";
@@ -165,7 +165,7 @@ function Luns({ target, onAdd, onRemove }: { target: Target; onAdd: () => void; 
 
 export function TargetPage({ name }: { name: string }) {
   const { data: target, error, again } = usePoll(() => get<Target>(path(name)), 3000, name);
-  const { data: sessions } = usePoll(() => list<Session>("/api/v1/sessions"), 3000);
+  const { data: sessions } = usePoll(allSessions, 3000);
   const [open, setOpen] = useState("");
   const close = (done: boolean) => {
     setOpen("");
