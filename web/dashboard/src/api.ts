@@ -28,7 +28,7 @@ export interface Who { authenticated: boolean; setup_required: boolean; name?: s
 export class ApiError extends Error {
   constructor(readonly status: number, readonly title: string, detail: string, readonly fix: string,
     readonly errors: { pointer: string; detail: string }[]) {
-    super(detail);
+    super(detail.charAt(0).toUpperCase() + detail.slice(1));
   }
 }
 

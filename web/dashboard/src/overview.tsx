@@ -5,7 +5,9 @@ import { bytes, count, duration, plural } from "./format";
 import { canChange, system, usePoll } from "./state";
 import { Cell, Empty, Head, Icon, Table } from "./ui";
 
-const seconds = 300;
+const secondsMax = 300;
+/// A server that has just started has little to show: then the chart shows less time.
+const windowOf = (samples: number) => [60, 120, secondsMax].find((seconds) => samples <= seconds) ?? secondsMax;
 
 function Health() {
   const now = system.value;
@@ -28,10 +30,11 @@ function Tile({ label, value, more, href }: { label: string; value: string; more
 }
 
 export function Overview() {
-  const stats = usePoll(() => get<Stats>(`/api/v1/stats?range=${seconds}s`), 1000).data;
+  const stats = usePoll(() => get<Stats>(`/api/v1/stats?range=${secondsMax}s`), 1000).data;
   const volumes = usePoll(() => list<Volume>("/api/v1/volumes"), 5000).data;
   const size = volumes?.reduce((sum, volume) => sum + volume.size, 0) ?? 0;
   const used = volumes?.reduce((sum, volume) => sum + (volume.allocated ?? 0), 0) ?? 0;
+  const seconds = windowOf(stats?.series.reads.length ?? 0);
   const now = system.value;
   const quiet = stats !== null && ![...stats.series.reads, ...stats.series.writes].some((value) => value > 0);
   const top = stats?.volumes.filter((one) => one.rates.reads + one.rates.writes > 0).slice(0, 5) ?? [];
@@ -43,10 +46,10 @@ export function Overview() {
         <Tile label="Volumes" value={now ? `${now.volumes}` : "…"} more={volumes ? `${bytes(size)} in all` : ""} href="#/volumes" />
         <Tile label="Storage used" value={volumes ? bytes(used) : "…"} more={size ? `${Math.round((used / size) * 100)} % of the volumes' size` : ""} href="#/volumes" />
         <Tile label="Targets" value={now ? `${now.targets}` : "…"} more={now ? plural(now.portals, "portal") : ""} href="#/targets" />
-        <Tile label="Sessions" value={now ? `${now.sessions}` : "…"} more={now?.sessions ? "initiators logged in" : "nobody logged in"} href="#/sessions" />
+        <Tile label="Sessions" value={now ? `${now.sessions}` : "…"} more={now?.sessions ? "logged in now" : "nobody logged in"} href="#/sessions" />
       </div>
       {quiet && (
-        <section class="card"><Empty title={`No I/O in the last ${seconds / 60} minutes`}>
+        <section class="card"><Empty title={`No I/O in the last ${secondsMax / 60} minutes`}>
           <p>{now?.volumes ? <>Charts appear here as soon as an initiator reads or writes. <a href="#/targets">How to connect</a></>
             : <>There is no volume yet. {canChange() && <a href="#/create">Create the first one</a>}</>}</p>
         </Empty></section>

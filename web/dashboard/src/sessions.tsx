@@ -21,8 +21,8 @@ export function Sessions() {
               <tr key={session.id}>
                 <Cell label="Initiator" kind="strong">{session.initiator}<span class="sub">{[session.id, system(session.initiator)].filter(Boolean).join(", ")}</span></Cell>
                 <Cell label="Target">{session.target ? <a href={`#/targets/${part(session.target)}`}>{session.target}</a> : <span class="hint">discovery</span>}</Cell>
-                <Cell label="From">{session.address}</Cell>
-                <Cell label="For">{duration(session.age_ms / 1000)}</Cell>
+                <Cell label="From" kind="tight">{session.address}</Cell>
+                <Cell label="For" kind="tight">{duration(session.age_ms / 1000)}</Cell>
                 <Cell label="Commands" kind="number">{count(session.commands)}</Cell>
                 <Cell label="Read" kind="number">{bytes(session.read_bytes)}</Cell>
                 <Cell label="Written" kind="number">{bytes(session.written_bytes)}</Cell>

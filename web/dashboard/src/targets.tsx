@@ -192,8 +192,8 @@ export function TargetPage({ name }: { name: string }) {
           <Table columns={["Initiator", "From", "For", "Read", "Written"]}>
             {here.map((session) => (
               <tr key={session.id}>
-                <Cell label="Initiator" kind="strong">{session.initiator}</Cell><Cell label="From">{session.address}</Cell>
-                <Cell label="For">{duration(session.age_ms / 1000)}</Cell><Cell label="Read" kind="number">{bytes(session.read_bytes)}</Cell>
+                <Cell label="Initiator" kind="strong">{session.initiator}</Cell><Cell label="From" kind="tight">{session.address}</Cell>
+                <Cell label="For" kind="tight">{duration(session.age_ms / 1000)}</Cell><Cell label="Read" kind="number">{bytes(session.read_bytes)}</Cell>
                 <Cell label="Written" kind="number">{bytes(session.written_bytes)}</Cell>
               </tr>
             ))}
