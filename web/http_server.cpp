@@ -13,6 +13,7 @@
 #include <optional>
 #include <set>
 #include <stdexcept>
+#include <thread>
 #include <utility>
 
 #include "server/observe/log.h"
@@ -275,7 +276,7 @@ HttpServer::HttpServer(runtime::Worker& management, asio::io_context& context)
 
 HttpServer::~HttpServer() = default;
 
-void HttpServer::open(const std::string& address, std::uint16_t port) {
+error_code HttpServer::listen(const std::string& address, std::uint16_t port) {
   error_code error;
   const tcp::endpoint endpoint(asio::ip::make_address(address, error), port);
   tcp::acceptor& acceptor = parts_->acceptor;
@@ -284,11 +285,21 @@ void HttpServer::open(const std::string& address, std::uint16_t port) {
   if (!error && endpoint.address().is_v6()) acceptor.set_option(asio::ip::v6_only(true), error);
   if (!error) acceptor.bind(endpoint, error);
   if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+  error_code ignored;
+  if (error && acceptor.is_open()) acceptor.close(ignored);
+  return error;
+}
+
+void HttpServer::open(const std::string& address, std::uint16_t port) {
+  const auto give_up = std::chrono::steady_clock::now() + limits::bind_time_max;
+  error_code error = listen(address, port);
+  while (error == asio::error::address_in_use && std::chrono::steady_clock::now() < give_up) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    error = listen(address, port);
+  }
   if (!error) return;
-  const std::string reason = error.message();
-  if (acceptor.is_open()) acceptor.close(error);
   throw std::runtime_error("the web server cannot listen on " + address + " port " + std::to_string(port) + " (" +
-                           reason + "): choose another address with --web-listen.");
+                           error.message() + "): choose another address with --web-listen.");
 }
 
 bool HttpServer::is_open() const noexcept {

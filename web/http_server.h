@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <boost/system/error_code.hpp>
 #include <memory>
 #include <string>
 
@@ -33,6 +34,8 @@ class HttpServer {
  private:
   class Connection;
   struct Parts;
+  /// One attempt to listen.
+  [[nodiscard]] boost::system::error_code listen(const std::string& address, std::uint16_t port);
   runtime::Task<> accept();
   runtime::Task<> serve(std::shared_ptr<Connection> connection);
 

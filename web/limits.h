@@ -17,6 +17,8 @@ inline constexpr std::uint32_t header_bytes_max = 16U << 10;
 inline constexpr std::size_t body_bytes_max = std::size_t{1} << 20;
 /// Longer ones are no address of ours.
 inline constexpr std::size_t path_bytes_max = 2048;
+/// The kernel takes a moment to give up the address of a process that was killed: its ring is taken down behind it.
+inline constexpr std::chrono::seconds bind_time_max{2};
 /// Request headers, from the first byte.
 inline constexpr std::chrono::seconds header_time_max{10};
 /// The body: 1 MiB over a slow line.

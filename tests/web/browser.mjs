@@ -178,7 +178,7 @@ await test("every page on a narrow screen", async () => {
     await page.getByRole("heading", { level: 1 }).waitFor();
     await page.waitForTimeout(800);
     await fitsWidth();
-    await shot(`narrow-${path.slice(0, 8).replace("/", "")}`);
+    await shot(`narrow-${path.includes("/") ? "target" : path}`);
   }
   await page.setViewportSize({ width: 1280, height: 860 });
 });

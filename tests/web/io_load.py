@@ -21,7 +21,8 @@ class Io:
         while not self.stopping.is_set() and self.process.poll() is None:
             turn += 1
             for _ in range(2 + turn * 7 % 5):
-                self.send(f"write -P {turn % 250} {turn % 16}M {64 + turn * 37 % 400}k\nread 0 {256 + turn * 91 % 900}k\n")
+                self.send(f"write -P {turn % 250} {turn % 16}M {64 + turn * 37 % 400}k\n"
+                          f"read 0 {256 + turn * 91 % 900}k\n")
             time.sleep(0.15)
         self.send("quit\n")
 

@@ -127,7 +127,8 @@ def test_sessions_protect_what_they_use_and_can_be_dropped(server):
 
 def test_statistics_have_the_asked_length(server):
     server.set_up()
-    wait_until(lambda: len(server.call("GET", "/api/v1/stats?range=15m").json["series"]["reads"]) >= 2, 10, "no samples")
+    wait_until(lambda: len(server.call("GET", "/api/v1/stats?range=15m").json["series"]["reads"]) >= 2, 10,
+               "no samples")
     check(len(expect(server.call("GET", "/api/v1/stats?scope=volume:demo&range=1"), 200).json["series"]["writes"]) == 1,
           "range")
     expect(server.call("GET", "/api/v1/stats?scope=volume:none"), 404)

@@ -39,7 +39,7 @@ export function Chart({ title, lines, seconds, format, base }:
         <div class="scale" aria-hidden="true"><span>{format(top)}</span><span>{format(top / 2)}</span><span>0</span></div>
         <svg viewBox={`0 0 ${seconds - 1} 100`} preserveAspectRatio="none" role="img" aria-label={`${title}: ${now}`}
           onPointerMove={point} onPointerLeave={() => setHover(null)}>
-          <path class="grid" d={`M0 0H${seconds}M0 50H${seconds}M0 100H${seconds}`} />
+          <path class="grid" d={`M0 0H${seconds - 1}M0 50H${seconds - 1}M0 100H${seconds - 1}`} />
           {lines.map((line) => {
             const d = line.values.map((value, i) => `${i ? "L" : "M"}${x(i)} ${y(value).toFixed(1)}`).join("");
             return [
