@@ -1,11 +1,12 @@
 // The dashboard in a real browser: setup, login, wizard, grow, sessions, delete, dark and narrow. Screenshots of each
 // page are kept; the console and the content security policy must be clean.
 //   node browser.mjs BASE_URL SETUP_TOKEN SCREENSHOTS PLAYWRIGHT_FOLDER CHROMIUM
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
 const [base, token, screenshots, packages, chromium] = process.argv.slice(2);
+const axe = readFileSync(join(packages, "node_modules/axe-core/axe.min.js"), "utf8");
 const playwright = createRequire(join(packages, "package.json"))("playwright-core");
 const password = "a long enough password";
 mkdirSync(screenshots, { recursive: true });
@@ -30,7 +31,14 @@ async function test(name, body) {
 const check = (condition, reason) => {
   if (!condition) throw new Error(reason);
 };
-const shot = (name) => page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: true });
+/// Keeps a screenshot of the page and lets axe look at it.
+async function shot(name) {
+  await page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: true });
+  await page.evaluate(axe);
+  const found = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
+  const list = found.violations.map((one) => `${one.id} at ${one.nodes.map((node) => node.target.join(" ")).slice(0, 3).join(", ")}`);
+  check(list.length === 0, `axe finds on ${name}: ${list.join("; ")}`);
+}
 const heading = (name) => page.getByRole("heading", { level: 1, name }).waitFor({ timeout: 8000 });
 const fitsWidth = async () => {
   const [content, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
@@ -135,7 +143,7 @@ await test("a target's LUNs and access can be changed", async () => {
   await page.getByRole("dialog").getByLabel("Volume").selectOption("demo");
   await shot("add-lun");
   await page.getByRole("button", { name: "Add", exact: true }).click();
-  await page.getByRole("button", { name: "Take LUN 1 away" }).waitFor();
+  await page.getByRole("button", { name: "Take away LUN 1" }).waitFor();
   await page.getByLabel("Initiator names").fill("no name");
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByRole("alert").waitFor();
@@ -143,9 +151,9 @@ await test("a target's LUNs and access can be changed", async () => {
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByText("everybody", { exact: true }).waitFor();
   await shot("target");
-  await page.getByRole("button", { name: "Take LUN 1 away" }).click();
+  await page.getByRole("button", { name: "Take away LUN 1" }).click();
   await page.getByRole("button", { name: "Take away", exact: true }).click();
-  await page.getByRole("button", { name: "Take LUN 1 away" }).waitFor({ state: "detached" });
+  await page.getByRole("button", { name: "Take away LUN 1" }).waitFor({ state: "detached" });
 });
 await test("I/O moves the charts and a session can be seen", async () => {
   console.log("# io");  // tests/web/run logs an initiator in and lets it write until this script ends
@@ -160,12 +168,29 @@ await test("I/O moves the charts and a session can be seen", async () => {
   await shot("drop");
   await page.getByRole("button", { name: "Cancel" }).click();
 });
+await test("a token is made and shown once and deleted", async () => {
+  await page.getByRole("link", { name: "Tokens", exact: true }).click();
+  await page.getByText("No tokens yet").waitFor();
+  await page.getByRole("button", { name: "New token" }).click();
+  await page.getByRole("dialog").getByLabel("Name").fill("csi");
+  await page.getByRole("dialog").getByLabel("Role").selectOption("operator");
+  await shot("new-token");
+  await page.getByRole("button", { name: "Create" }).click();
+  const secret = await page.locator("pre").textContent();
+  check(/^lunaris_[0-9a-f]+_[0-9a-f]{64}$/.test(secret), "the token does not look like one");
+  await shot("tokens");
+  await page.getByRole("button", { name: "Done" }).click();
+  check(!(await page.content()).includes(secret), "the secret stays on the page");
+  await page.getByRole("button", { name: "Delete the token csi" }).click();
+  await page.getByRole("button", { name: "Delete", exact: true }).click();
+  await page.getByText("No tokens yet").waitFor();
+});
 await test("every page in the dark", async () => {
   await page.getByRole("button", { name: /Theme/ }).click();
   await page.getByRole("button", { name: /Theme/ }).click();
-  for (const name of ["Overview", "Volumes", "Targets", "Sessions"]) {
+  for (const name of ["Overview", "Volumes", "Targets", "Sessions", "Tokens"]) {
     await page.getByRole("link", { name, exact: true }).click();
-    await heading(name);
+    await heading(name === "Tokens" ? "API tokens" : name);
     await page.waitForTimeout(700);
     await shot(`dark-${name.toLowerCase()}`);
   }
@@ -173,7 +198,7 @@ await test("every page in the dark", async () => {
 await test("every page on a narrow screen", async () => {
   await page.setViewportSize({ width: 375, height: 740 });
   await page.getByRole("button", { name: /Theme/ }).click();
-  for (const path of ["overview", "volumes", "targets", "sessions", "create", "targets/iqn.2026-01.io.lunaris%3Adb1"]) {
+  for (const path of ["overview", "volumes", "targets", "sessions", "tokens", "create", "targets/iqn.2026-01.io.lunaris%3Adb1"]) {
     await page.goto(`${base}/#/${path}`);
     await page.getByRole("heading", { level: 1 }).waitFor();
     await page.waitForTimeout(800);

@@ -6,14 +6,16 @@ import { Overview } from "./overview";
 import { Sessions } from "./sessions";
 import { offline, place, refreshWho, system, toast, usePoll, who } from "./state";
 import { TargetPage, Targets } from "./targets";
+import { Tokens } from "./tokens";
 import { Icon } from "./ui";
 import { Volumes } from "./volumes";
 import { Wizard } from "./wizard";
 
 const pages = [
   { path: "overview", title: "Overview" }, { path: "volumes", title: "Volumes" }, { path: "targets", title: "Targets" },
-  { path: "sessions", title: "Sessions" },
+  { path: "sessions", title: "Sessions" }, { path: "tokens", title: "Tokens" },
 ];
+const visible = () => pages.filter((page) => page.path !== "tokens" || who.value?.role === "admin");
 
 whenLoggedOut(() => {
   if (who.value?.authenticated) who.value = { authenticated: false, setup_required: false };
@@ -35,6 +37,7 @@ function Page() {
   if (page === "targets" && name) return <TargetPage name={name} key={name} />;
   if (page === "targets") return <Targets />;
   if (page === "sessions") return <Sessions />;
+  if (page === "tokens") return <Tokens />;
   if (page === "create") return <Wizard />;
   return <Overview />;
 }
@@ -65,7 +68,7 @@ function Frame() {
         <a class="brand" href="#/overview"><img src="/favicon.svg" alt="" />Lunaris<span class={`dot ${health}`}
           title={offline.value || system.value?.health} /></a>
         <ul>
-          {pages.map((page) => (
+          {visible().map((page) => (
             <li><a href={`#/${page.path}`} aria-current={current === page.path ? "page" : undefined}>
               <Icon name={page.path} />{page.title}</a></li>
           ))}

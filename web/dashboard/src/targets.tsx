@@ -154,7 +154,7 @@ function Luns({ target, onAdd, onRemove }: { target: Target; onAdd: () => void; 
               <Cell label="Volume">{lun.volume}</Cell>
               <Cell label="Access">{lun.read_only ? "read-only" : "read and write"}</Cell>
               <Cell label="Actions" kind="row-actions">{canChange() ? <button class="small" onClick={() => onRemove(number)}
-                aria-label={`Take LUN ${number} away`}>Take away</button> : <span class="hint">–</span>}</Cell>
+                aria-label={`Take away LUN ${number}`}>Take away</button> : <span class="hint">–</span>}</Cell>
             </tr>
           ))}
         </Table>

@@ -7,7 +7,7 @@ import { asError, say } from "./state";
 const paths: Record<string, string> = {
   overview: "M3 12l4-5 4 4 6-8M3 17h14", volumes: "M4 5c0-3 12-3 12 0v10c0 3-12 3-12 0zM4 5c0 3 12 3 12 0M4 10c0 3 12 3 12 0",
   targets: "M10 2v4M10 14v4M2 10h4M14 10h4M10 15a5 5 0 1 0 0-10 5 5 0 0 0 0 10z",
-  sessions: "M6 3v5a4 4 0 0 0 8 0V3M10 12v5M4 3h4M12 3h4", plus: "M10 4v12M4 10h12", copy: "M7 7V3h10v10h-4M3 7h10v10H3z",
+  sessions: "M6 3v5a4 4 0 0 0 8 0V3M10 12v5M4 3h4M12 3h4", tokens: "M12 9a4 4 0 1 0-3-1l-6 6v3h3v-2h2v-2h2l2-2M13 6h.5", plus: "M10 4v12M4 10h12", copy: "M7 7V3h10v10h-4M3 7h10v10H3z",
   theme: "M10 3a7 7 0 1 0 7 7 5 5 0 0 1-7-7z", exit: "M8 4H4v12h4M12 6l4 4-4 4M16 10H8", trash: "M4 6h12M8 6V4h4v2M6 6l1 11h6l1-11",
   warn: "M10 3l8 14H2zM10 8v4M10 14.5v.5", check: "M4 10l4 4 8-9",
 };
