@@ -37,7 +37,7 @@ ALWAYS = [
      "modules being loaded"),
     (r"scsi host\d+: iSCSI Initiator over TCP/IP", "a login"),
     (r"scsi \d+:\d+:\d+:\d+: (Direct-Access|RAID)", "the disk (and tgt's controller) being found"),
-    (r"scsi \d+:\d+:\d+:\d+: alua: (supports implicit TPGS|device |Detached)|scsi \d+:\d+:\d+:\d+: Power-on or device reset",
+    (r"scsi \d+:\d+:\d+:\d+: (alua: (supports implicit TPGS|device |Detached)|Power-on or device reset)",
      "ALUA found and let go; the unit attention of a first login"),
     (r"scsi \d+:\d+:\d+:\d+: Attached scsi generic|sd \d+:\d+:\d+:\d+: Attached scsi generic", "sg attached"),
     (r"sd \d+:\d+:\d+:\d+: (alua: |Power-on or device reset occurred)",
