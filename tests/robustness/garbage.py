@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Attackers send what no initiator would, at every stage; a third session verifies its data all the while.
 
-    tests/robustness/garbage.py [--seconds 20] [--seed N] [--server lunaris|tgt]
+    tests/robustness/garbage.py [--seconds 20] [--seed N] [--server lunaris|tgt] [--binary PATH]
 
 Stages: before the login, in the middle of one, in full feature. The server must live, the verified session must see no
 error and no wrong byte, and a new session must be served at the end. The seed is printed and repeats the attackers'
 bytes.
 """
 import argparse
+import os
 import pathlib
 import random
 import re
@@ -210,7 +211,10 @@ def main():
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
     parser.add_argument("--logs", type=pathlib.Path, default=TOP / "build/test-logs/robustness")
+    parser.add_argument("--binary", help="another build of the server, such as build/asan/server/lunaris")
     options = parser.parse_args()
+    if options.binary:
+        os.environ["LUNARIS_BINARY"] = str(pathlib.Path(options.binary).resolve())
     print(f"# seed {options.seed}", flush=True)
     shutil.rmtree(options.logs / options.server, ignore_errors=True)
     server = servers.start(options.server, options.logs / options.server,

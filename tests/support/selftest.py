@@ -21,6 +21,7 @@ conformance = load(HERE.parent / "conformance/run.py")
 guest = load(HERE.parent / "guest/run.py")
 
 SUMMARY = "CUnit - A unit testing framework\n{}\n  suites 1 1 n/a 0 0\n  tests 1 {} {} {} 0\n  asserts 2 2 2 0 n/a\n"
+CLEARED = "    Send PRIN/READ_KEYS\n    [SKIPPED] PERSISTENT RESERVE IN is not implemented.\n\n\nRun Summary: Type"
 PASSED = '<Catch name="x"><Group><TestCase name="a"><OverallResult success="true"/></TestCase>{}</Group></Catch>'
 FAILED = '<TestCase name="b"><Expression success="false" filename="f.cpp" line="3"><Original>a</Original>' \
          '<Expanded>1 == 2</Expanded></Expression><OverallResult success="false"/></TestCase>'
@@ -52,6 +53,10 @@ CASES = [
      ("SKIP", "x")),
     ("a skip of the set-up is none", lambda: conformance.judge(0, "[SKIPPED] x\n" + SUMMARY.format("", 1, 1, 0))[0],
      "PASS"),
+    ("a skip of the clearing away is none",
+     lambda: conformance.judge(0, SUMMARY.format(CLEARED, 1, 1, 0))[0], "PASS"),
+    ("the same skip in the test itself is one",
+     lambda: conformance.judge(0, SUMMARY.format(CLEARED.replace("Run Summary", "") + CLEARED, 1, 1, 0))[0], "SKIP"),
     ("a conformance test that failed", lambda: conformance.judge(1, SUMMARY.format("[FAILED] y", 1, 0, 1)),
      ("FAIL", "y")),
     ("a conformance test that did not run", lambda: conformance.judge(0, SUMMARY.format("", 0, 0, 0))[0], "FAIL"),

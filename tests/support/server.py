@@ -175,7 +175,7 @@ class Lunaris(Server):
             volumes[f"v{index}"] = {"size": lun.size, "backend": backend, **lun.volume}
             luns[str(index)] = {"volume": f"v{index}"}
         return {
-            "server": {"workers": {"count": int(os.environ.get("LUNARIS_WORKERS", "1"))},
+            "server": {"workers": {"count": int(os.environ.get("LUNARIS_WORKERS", "2"))},
                        "management": {"socket": str(self.management_socket())}},
             "portals": {f"p{n}": {"listen": f"127.0.0.1:{port}"} for n, port in enumerate(self.ports)},
             "volumes": volumes,

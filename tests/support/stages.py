@@ -22,7 +22,8 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 LOGS = TOP / "build/test-logs"
 EXECUTABLE_SECONDS = 180
 SANITIZERS = {
-    "ASAN_OPTIONS": "abort_on_error=0:detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=0",
+    "ASAN_OPTIONS": "abort_on_error=0:detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=0:"
+                    "quarantine_size_mb=32",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
 }
 
@@ -65,7 +66,7 @@ def commands(*list_of_commands):
                 continue
             part = LOGS / f"{name}.part"
             part.write_bytes(b"")
-            status = run_process(command, deadline - time.monotonic(), part)
+            status = run_process(command, deadline - time.monotonic(), part, SANITIZERS)
             text = part.read_text(errors="replace")
             with open(log, "a") as whole:
                 whole.write(f"$ {' '.join(command)}\n{text}")
@@ -170,8 +171,10 @@ STAGES = [
     Stage("integration", ["release"], 300, commands(["tests/integration/run"]), "the server as a process"),
     Stage("conformance", ["release"], 360, commands(["tests/conformance/run.py"]), "libiscsi's 230 tests"),
     Stage("qemu", ["release"], 150, commands(["tests/qemu/run.py"]), "QEMU's block driver, iPXE"),
-    Stage("robustness", ["release"], 120,
-          commands(["tests/robustness/garbage.py"], ["tests/robustness/crash.py"]),
+    Stage("robustness", ["release", "asan"], 180,
+          commands(["tests/robustness/garbage.py"],
+                   ["tests/robustness/garbage.py", "--seconds", "10", "--binary", "build/asan/server/lunaris"],
+                   ["tests/robustness/crash.py"]),
           "garbage and kill -9 beside verified I/O"),
     Stage("guest", ["release"], 600, commands(["tests/guest/run.py"]), "Linux: multipath, ext4, crashes, sg3_utils"),
 ]

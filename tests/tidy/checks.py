@@ -45,6 +45,7 @@ class Tree:
             names = git.stdout.splitlines()
         else:
             names = [str(path.relative_to(self.root)) for path in self.root.rglob("*") if path.is_file()]
+            names = [name for name in names if not name.startswith(("build/", ".git/"))]
         return {name for name in names if (self.root / name).is_file() and (self.root / name).stat().st_size < 1 << 20}
 
     def text(self, name):
@@ -187,6 +188,22 @@ def table_is_documented(tree):
             for row in rules.markdown().splitlines() if row not in tree.text(name)]
 
 
+def documented_files_exist(tree):
+    """A path in backticks, from the root or from the document's folder. What is a pattern (<kind>, NAME, *) is left."""
+    problems = []
+    for name in tree.files:
+        if not name.endswith(".md"):
+            continue
+        folder = str(pathlib.Path(name).parent) + "/"
+        paths = r"`((?:server|protocol|backends|web|docker|tests|\.ci)/[a-z0-9_./]+)`"
+        for match in re.finditer(paths, tree.text(name)):
+            path = match[1].rstrip("/")
+            if not any(known in tree.files or any(file.startswith(known + "/") for file in tree.files)
+                       for known in (path, folder + path)):
+                problems.append(f"{name}:{line_of(tree.text(name), match.start())}: `{match[1]}` does not exist")
+    return problems
+
+
 def forbidden_words(tree):
     words = []
     for line in (HERE / "words.txt").read_text().splitlines():
@@ -307,6 +324,7 @@ def shellcheck(tree):
 CHECKS = [
     ("the include table is kept", include_table),
     ("the include table is documented", table_is_documented),
+    ("documents name files that exist", documented_files_exist),
     ("no forbidden words", forbidden_words),
     (f"lines have {LINE_COLUMNS} columns at most", line_length),
     (f"functions have {FUNCTION_LINES} lines at most", function_length),

@@ -17,6 +17,8 @@ LONG = "// Too long a function, whose braces in \"strings {\" and 'c' do not cou
 # check's function -> (file, its text, what the report must contain)
 FIXTURES = {
     "include_table": ("protocol/iscsi/bad.cpp", "// Bad.\n#include <boost/asio.hpp>\n", "protocol/iscsi/bad.cpp:2:"),
+    "documented_files_exist": ("server/README.md", "Good: `server/README.md`.\nBad: `server/gone.h`.\n",
+                               "server/README.md:2:"),
     "forbidden_words": ("server/control/word.cpp", "// Bad.\n// FIX" "ME later\n", "server/control/word.cpp:2:"),
     "line_length": ("server/control/wide.cpp", "// Bad.\n//" + "x" * 119 + "\n", "server/control/wide.cpp:2: 121"),
     "function_length": ("server/control/long.cpp", LONG, "server/control/long.cpp:3: a function of 72"),
