@@ -25,8 +25,8 @@ class DataMover {
 
   struct Received {
     MoveOutcome outcome = MoveOutcome::moved;
-    backends::Payload payload;   // exactly the length asked for when moved
-    int registered_index = -1;   // see BlockChannel::write
+    backends::Payload payload;  // exactly the length asked for when moved
+    int registered_index = -1;  // see BlockChannel::write
   };
   /// Data-Out: bytes [offset, offset + length), in increasing order, length at most BlockChannel::transfer_bytes_max
   /// and within what the initiator offers. Claims memory, then asks the initiator for what has not come unasked.

@@ -52,6 +52,9 @@ inline constexpr std::size_t socket_path_bytes_max = 107;
 /// As many as targetcli keeps: enough to go back over an afternoon of mistakes.
 inline constexpr std::size_t revisions_kept = 10;
 
+/// A document with its records, indented.
+inline constexpr std::size_t state_bytes_max = 4 * config_bytes_max;
+
 // --- management socket -----------------------------------------------------------------------------------------------
 
 /// One dashboard, a few scripts, one probe; more is a leak in a script.

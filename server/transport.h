@@ -18,10 +18,10 @@ namespace lunaris {
 
 /// A listening address.
 struct PortalSpec {
-  std::string name;                     // the administrator's
-  std::string address;                  // numeric IPv4 or IPv6, "0.0.0.0" and "::" allowed
+  std::string name;     // the administrator's
+  std::string address;  // numeric IPv4 or IPv6, "0.0.0.0" and "::" allowed
   std::uint16_t port = 3260;
-  std::uint16_t group_tag = 1;          // TargetPortalGroupTag, 1 to 65535
+  std::uint16_t group_tag = 1;  // TargetPortalGroupTag, 1 to 65535
   enum class Advertise : std::uint8_t { automatic, list, omit } advertise = Advertise::automatic;
   std::vector<std::string> advertised;  // "host:port,tag" for Advertise::list
   bool operator==(const PortalSpec&) const = default;
@@ -29,7 +29,7 @@ struct PortalSpec {
 
 /// A target as initiators see it.
 struct ExportedTarget {
-  std::string name;   // iqn., eui. or naa.
+  std::string name;  // iqn., eui. or naa.
   std::string alias;
   std::shared_ptr<const scsi_server::LunMap> luns;
   std::vector<std::string> portals;             // names; empty: all
@@ -44,7 +44,7 @@ struct Exports {
 };
 
 struct SessionInfo {
-  std::string id;            // "s-31"
+  std::string id;  // "s-31"
   std::string initiator, target;
   std::string initiator_address;
   std::uint64_t isid = 0;

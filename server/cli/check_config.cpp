@@ -13,7 +13,7 @@ namespace lunaris::cli {
 namespace json = boost::json;
 
 int check_config(const std::string& file, const std::string& data_folder, Output output) {
-  control::PosixFileOps files;
+  runtime::SystemFileOps files;
   config::Decoded decoded = control::read_config_file(files, file);
   config::Problems& problems = decoded.problems;
   if (!config::has_errors(problems)) {

@@ -9,6 +9,7 @@
 #include <array>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <boost/json/value_to.hpp>
 #include <cerrno>
 #include <cstring>
 
@@ -81,7 +82,7 @@ Answer read_answer(const std::string& socket, const std::string& line) {
     failed.details = details->get_object();
     if (const json::value* message = failed.details.if_contains("message");
         message != nullptr && message->is_string()) {
-      failed.message = json::value_to<std::string>(*message);
+      failed.message = message->get_string();
     }
   }
   return failed;

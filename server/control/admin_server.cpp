@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "server/limits.h"
+#include "server/observe/log.h"
 #include "server/runtime/completion.h"
 
 namespace lunaris::control {
@@ -25,11 +26,12 @@ namespace lunaris::control {
 namespace asio = boost::asio;
 namespace json = boost::json;
 using asio::local::stream_protocol;
-using config::LogLevel;
 using runtime::Completion;
 using runtime::Task;
 
 namespace {
+
+observe::Logger& log = observe::logger("admin");
 
 std::uint64_t nanoseconds(std::chrono::seconds time) {
   return static_cast<std::uint64_t>(std::chrono::nanoseconds(time).count());
@@ -150,10 +152,12 @@ struct AdminServer::Parts {
   bool stopping = false;
 };
 
-AdminServer::AdminServer(runtime::Worker& management, asio::io_context& context, AdminApi& api, Log log)
-    : management_(management), api_(api), log_(std::move(log)), parts_(std::make_unique<Parts>(context)) {}
+AdminServer::AdminServer(runtime::Worker& management, asio::io_context& context)
+    : management_(management), parts_(std::make_unique<Parts>(context)) {}
 
-AdminServer::~AdminServer() = default;
+AdminServer::~AdminServer() {
+  if (!path_.empty()) ::unlink(path_.c_str());
+}
 
 void AdminServer::open(const std::string& path) {
   if (path.size() > limits::socket_path_bytes_max) {
@@ -171,6 +175,7 @@ void AdminServer::open(const std::string& path) {
   }
   boost::system::error_code error;
   const stream_protocol::endpoint endpoint(path);
+  if (parts_->acceptor.is_open()) parts_->acceptor.close(error);  // an attempt at another path failed
   parts_->acceptor.open(endpoint.protocol(), error);
   const mode_t before = ::umask(0177);
   if (!error) parts_->acceptor.bind(endpoint, error);
@@ -183,7 +188,8 @@ void AdminServer::open(const std::string& path) {
   path_ = path;
 }
 
-void AdminServer::start() {
+void AdminServer::start(AdminApi& api) {
+  api_ = &api;
   if (auto pass = gate_.try_enter()) runtime::spawn(std::move(*pass), accept());
 }
 
@@ -208,7 +214,7 @@ Task<> AdminServer::accept() {
 
 Task<> AdminServer::serve(std::shared_ptr<Connection> connection) {
   if (!connection->is_allowed()) {
-    log_(LogLevel::warn, "management connection refused reason=\"neither root nor the user that runs lunaris\"");
+    LUN_LOG_WARN_LIMITED(log, "management connection refused", "reason", "neither root nor the user that runs lunaris");
     co_await connection->write(
         error_line("forbidden", "the management socket is for root and the user that runs lunaris."));
     co_return;
@@ -224,7 +230,7 @@ Task<> AdminServer::serve(std::shared_ptr<Connection> connection) {
     if (read == Connection::Read::too_long)
       co_await connection->write(error_line("too-long", "the request is too long."));
     if (read != Connection::Read::line) break;
-    const json::object answer = co_await api_.handle(std::move(line));
+    const json::object answer = co_await api_->handle(std::move(line));
     line = {};
     if (!co_await connection->write(json::serialize(answer) + "\n")) break;
   }
@@ -237,7 +243,6 @@ Task<> AdminServer::stop() {
   if (parts_->acceptor.is_open()) parts_->acceptor.cancel(ignored);
   for (Connection* connection : parts_->connections) connection->shutdown();
   co_await gate_.close();
-  if (!path_.empty()) ::unlink(path_.c_str());
 }
 
 }  // namespace lunaris::control

@@ -7,7 +7,6 @@
 #include <string>
 
 #include "server/control/admin_api.h"
-#include "server/control/log.h"
 #include "server/runtime/gate.h"
 #include "server/runtime/task.h"
 #include "server/runtime/worker.h"
@@ -18,16 +17,18 @@ namespace lunaris::control {
 /// Limits: admin_connections_max, admin_request_bytes_max, admin_request_time_max, admin_idle_time_max.
 class AdminServer {
  public:
-  AdminServer(runtime::Worker& management, boost::asio::io_context& context, AdminApi& api, Log log);
-  ~AdminServer();  // asserts that `stop` has returned, when `start` was called
+  AdminServer(runtime::Worker& management, boost::asio::io_context& context);
+  /// When it was started, `stop` has returned.
+  ~AdminServer();
   AdminServer(const AdminServer&) = delete;
   AdminServer& operator=(const AdminServer&) = delete;
 
   /// Before the worker runs: makes the socket at `path`, for the owner only, in place of one that nobody listens on.
   /// Throws std::runtime_error with what is wrong and what to do.
   void open(const std::string& path);
-  /// Begins to answer.
-  void start();
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  /// Begins to answer from `api`, which outlives `stop`.
+  void start(AdminApi& api);
   /// Ends all connections, removes the socket.
   runtime::Task<> stop();
 
@@ -38,8 +39,7 @@ class AdminServer {
 
   struct Parts;
   runtime::Worker& management_;
-  AdminApi& api_;
-  Log log_;
+  AdminApi* api_ = nullptr;  // from start on
   std::unique_ptr<Parts> parts_;
   runtime::Gate gate_;
   std::string path_;

@@ -6,12 +6,13 @@
 #include <utility>
 
 #include "server/limits.h"
+#include "server/observe/log.h"
 
 namespace lunaris::control {
 
-using config::LogLevel;
-
 namespace {
+
+observe::Logger& log = observe::logger("control");
 
 /// A random UUID (RFC 4122 4.4).
 config::Uuid new_uuid(runtime::Rng& rng) {
@@ -69,8 +70,8 @@ State next_state(const State& state, config::Document document, runtime::Rng& rn
   return next;
 }
 
-config::Decoded read_config_file(FileOps& files, const std::string& path) {
-  const auto text = files.read(path, limits::config_bytes_max);
+config::Decoded read_config_file(runtime::FileOps& files, const std::string& path) {
+  const auto text = runtime::read_file(files, path, limits::config_bytes_max);
   if (text.has_value()) return config::decode_text(text.value());
   return {{}, {{"", "cannot read " + path + ": " + text.error().message() + "."}}};
 }
@@ -91,7 +92,7 @@ State load_state(const StartSource& source, const config::Document& fresh, runti
   }
   const config::Problems problems = problems_of(before, document, source.surroundings);
   for (const config::Problem& problem : problems) {
-    if (problem.severity == config::Severity::warning) source.log(LogLevel::warn, config::to_string(problem));
+    if (problem.severity == config::Severity::warning) LUN_LOG_WARN(log, "problem", "what", config::to_string(problem));
   }
   if (config::has_errors(problems)) throw std::runtime_error(what + " cannot be used:" + error_lines(problems));
   if (loaded.state && document == before.document) return before;

@@ -6,7 +6,6 @@
 
 #include "server/config/json.h"
 #include "server/config/validate.h"
-#include "server/control/log.h"
 #include "server/control/state_store.h"
 #include "server/runtime/rng.h"
 
@@ -20,15 +19,14 @@ namespace lunaris::control {
 [[nodiscard]] State next_state(const State& state, config::Document document, runtime::Rng& rng);
 
 /// The configuration file; that it cannot be read is one of the problems. Blocking.
-[[nodiscard]] config::Decoded read_config_file(FileOps& files, const std::string& path);
+[[nodiscard]] config::Decoded read_config_file(runtime::FileOps& files, const std::string& path);
 
 /// Where the configuration comes from at the start.
 struct StartSource {
-  FileOps& files;
+  runtime::FileOps& files;
   StateStore& store;
   config::Surroundings surroundings;
   std::string config_file;  // not empty: managed by this file
-  Log log;
 };
 
 /// The state to start with, stored: the file's document, else what is stored, else `fresh`. Blocking; throws

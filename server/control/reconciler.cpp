@@ -7,14 +7,16 @@
 
 #include "server/config/problem.h"
 #include "server/config/values.h"
+#include "server/observe/log.h"
 #include "server/runtime/assert.h"
 
 namespace lunaris::control {
 
-using config::LogLevel;
 using runtime::Task;
 
 namespace {
+
+observe::Logger& log = observe::logger("control");
 
 volume::View view_of(const config::Volume& wanted, const backends::Geometry& geometry) {
   volume::View view;
@@ -88,12 +90,11 @@ std::string volume_pointer(const std::string& name) {
 }  // namespace
 
 Reconciler::Reconciler(runtime::Worker& management, Transport& transport, OpenBackend open_backend,
-                       std::string data_folder, Log log)
+                       std::string data_folder)
     : management_(management),
       transport_(transport),
       open_backend_(std::move(open_backend)),
       data_folder_(std::move(data_folder)),
-      log_(std::move(log)),
       exports_(std::make_shared<const Exports>()) {}
 
 Reconciler::~Reconciler() {
@@ -134,7 +135,7 @@ Task<> Reconciler::close_superfluous(const config::Document& document, const Rec
     if (!live.volume) continue;
     co_await live.volume->close();
     live.unit.reset();
-    log_(LogLevel::info, "volume closed volume=" + name);
+    LUN_LOG_INFO(log, "volume closed", "volume", name);
   }
 }
 
@@ -166,7 +167,7 @@ void Reconciler::open_one(const std::string& name, const config::Volume& wanted,
     live.failure = misfit(wanted, device.value()->geometry());
   }
   if (!live.failure.empty()) {
-    log_(LogLevel::error, "volume not opened volume=" + name + " reason=\"" + live.failure + "\"");
+    LUN_LOG_ERROR(log, "volume not opened", "volume", name, "reason", live.failure);
     return;
   }
   volume::Identity identity;
@@ -178,8 +179,8 @@ void Reconciler::open_one(const std::string& name, const config::Volume& wanted,
   live.volume = std::make_shared<volume::Volume>(management_, std::move(identity), std::move(device.value()), view);
   live.unit = std::make_shared<scsi_server::LogicalUnit>(management_, live.volume);
   record.is_made = true;
-  log_(LogLevel::info, "volume open volume=" + name + " size=" + config::size_text(view.size_bytes) +
-                           " uuid=" + config::uuid_text(record.uuid));
+  LUN_LOG_INFO(log, "volume open", "volume", name, "size", config::size_text(view.size_bytes), "uuid",
+               config::uuid_text(record.uuid));
 }
 
 Task<> Reconciler::adjust(std::string name, config::Volume wanted) {
@@ -190,9 +191,9 @@ Task<> Reconciler::adjust(std::string name, config::Volume wanted) {
     const auto grown = co_await live.volume->resize(wanted.size_bytes);
     if (!grown.has_value()) {
       live.failure = "cannot grow to " + config::size_text(wanted.size_bytes) + ": " + grown.error().message() + ".";
-      log_(LogLevel::error, "volume not grown volume=" + name + " reason=\"" + live.failure + "\"");
+      LUN_LOG_ERROR(log, "volume not grown", "volume", name, "reason", live.failure);
     } else {
-      log_(LogLevel::info, "volume grown volume=" + name + " size=" + config::size_text(wanted.size_bytes));
+      LUN_LOG_INFO(log, "volume grown", "volume", name, "size", config::size_text(wanted.size_bytes));
     }
   }
   const bool read_only = wanted.read_only || live.volume->geometry().read_only;
@@ -201,7 +202,7 @@ Task<> Reconciler::adjust(std::string name, config::Volume wanted) {
     ++view.generation;
     view.read_only = read_only;
     co_await live.volume->publish(std::move(view));
-    log_(LogLevel::info, "volume " + std::string(read_only ? "read-only" : "writable") + " volume=" + name);
+    LUN_LOG_INFO(log, read_only ? "volume read-only" : "volume writable", "volume", name);
   }
   live.config = std::move(wanted);
 }
@@ -267,7 +268,7 @@ Task<> Reconciler::apply_portals(const config::Document& document) {
   portals_known_ = true;
   portals_ = portals;
   portal_failures_ = co_await transport_.apply_portals(std::move(portals));
-  for (const std::string& reason : portal_failures_) log_(LogLevel::error, "portal not open reason=\"" + reason + "\"");
+  for (const std::string& reason : portal_failures_) LUN_LOG_ERROR(log, "portal not open", "reason", reason);
 }
 
 Task<> Reconciler::close() {

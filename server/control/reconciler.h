@@ -11,7 +11,6 @@
 
 #include "backends/registry.h"
 #include "server/config/model.h"
-#include "server/control/log.h"
 #include "server/control/state_store.h"
 #include "server/runtime/task.h"
 #include "server/runtime/worker.h"
@@ -45,8 +44,7 @@ struct LiveVolume {
 /// Management worker only. One `reconcile` at a time; the caller sees to that. `close` before destruction.
 class Reconciler {
  public:
-  Reconciler(runtime::Worker& management, Transport& transport, OpenBackend open_backend, std::string data_folder,
-             Log log);
+  Reconciler(runtime::Worker& management, Transport& transport, OpenBackend open_backend, std::string data_folder);
   Reconciler(const Reconciler&) = delete;
   Reconciler& operator=(const Reconciler&) = delete;
   ~Reconciler();
@@ -84,7 +82,6 @@ class Reconciler {
   Transport& transport_;
   OpenBackend open_backend_;
   std::string data_folder_;
-  Log log_;
   std::map<std::string, LiveVolume> volumes_;
   std::shared_ptr<const Exports> exports_;
   std::vector<PortalSpec> portals_;

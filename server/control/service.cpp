@@ -5,12 +5,18 @@
 
 #include "server/config/values.h"
 #include "server/limits.h"
+#include "server/observe/log.h"
 
 namespace lunaris::control {
 
 namespace json = boost::json;
-using config::LogLevel;
 using runtime::Task;
+
+namespace {
+
+observe::Logger& log = observe::logger("control");
+
+}  // namespace
 
 std::string_view to_string(Outcome::Status status) noexcept {
   switch (status) {
@@ -52,8 +58,7 @@ json::object encode(const Outcome& outcome) {
 
 Service::Service(Parts parts, State initial)
     : parts_(std::move(parts)),
-      reconciler_(parts_.management, parts_.transport, parts_.open_backend, parts_.surroundings.data_folder,
-                  parts_.log),
+      reconciler_(parts_.management, parts_.transport, parts_.open_backend, parts_.surroundings.data_folder),
       state_(std::move(initial)) {}
 
 Task<Outcome> Service::start() {
@@ -72,7 +77,7 @@ Task<std::vector<StepFailure>> Service::reconcile(Reconciler::Options options) {
     state_.records = std::move(records);
     const std::string reason = parts_.store.save(state_);
     // Not fatal: at worst a volume that was made is allowed to be made again, which opens what is there.
-    if (!reason.empty()) parts_.log(LogLevel::error, "state not stored reason=\"" + reason + "\"");
+    if (!reason.empty()) LUN_LOG_ERROR(log, "state not stored", "reason", reason);
   }
   co_return failures_;
 }
@@ -164,15 +169,15 @@ Task<Outcome> Service::change(config::Document document, Outcome outcome, Reconc
 }
 
 void Service::log_outcome(const Outcome& outcome) const {
-  std::string line =
-      "configuration " + std::string(to_string(outcome.status)) + " revision=" + std::to_string(outcome.revision) +
-      " changes=" + std::to_string(outcome.changes.size()) + " failures=" + std::to_string(outcome.failures.size());
-  if (!outcome.detail.empty()) line += " reason=\"" + outcome.detail + "\"";
-  parts_.log(outcome.is_refused() ? LogLevel::error : LogLevel::info, line);
-  for (const config::Problem& problem : outcome.problems) {
-    parts_.log(problem.severity == config::Severity::error ? LogLevel::error : LogLevel::warn,
-               config::to_string(problem));
+  if (outcome.is_refused()) {
+    LUN_LOG_ERROR(log, "configuration refused", "status", to_string(outcome.status), "reason", outcome.detail,
+                  "revision", outcome.revision);
+  } else {
+    LUN_LOG_INFO(log, "configuration in force", "status", to_string(outcome.status), "revision", outcome.revision,
+                 "changes", outcome.changes.size(), "failures", outcome.failures.size());
   }
+  for (const config::Problem& problem : outcome.problems)
+    LUN_LOG_WARN(log, "problem", "what", config::to_string(problem));
 }
 
 Task<std::vector<SessionInfo>> Service::sessions() {
@@ -181,7 +186,7 @@ Task<std::vector<SessionInfo>> Service::sessions() {
 
 Task<bool> Service::drop_session(std::string id) {
   const bool is_dropped = co_await parts_.transport.drop_session(id);
-  if (is_dropped) parts_.log(LogLevel::info, "session dropped by the operator session=" + id);
+  if (is_dropped) LUN_LOG_INFO(log, "session dropped by the operator", "session", id);
   co_return is_dropped;
 }
 

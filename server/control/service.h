@@ -52,13 +52,12 @@ class Service {
   struct Parts {
     runtime::Worker& management;
     Transport& transport;
-    FileOps& files;
+    runtime::FileOps& files;
     StateStore& store;
     OpenBackend open_backend;
     config::Surroundings surroundings;  // data folder, check of back ends
     std::string config_file;            // not empty: managed by this file
     std::string version;
-    Log log;
     /// Called with each new server section; makes the live ones of its settings take effect.
     std::function<void(const config::Server&)> server_changed;
   };

@@ -110,11 +110,11 @@ StateStore::Loaded decode_state(const std::string& text) {
   return {std::move(state), ""};
 }
 
-StateStore::StateStore(FileOps& files, std::string folder) : files_(files), folder_(std::move(folder)) {}
+StateStore::StateStore(runtime::FileOps& files, std::string folder) : files_(files), folder_(std::move(folder)) {}
 
 StateStore::Loaded StateStore::load() {
   const std::string file = path(current_name);
-  auto text = files_.read(file, limits::admin_request_bytes_max);
+  auto text = runtime::read_file(files_, file, limits::state_bytes_max);
   if (text.has_value()) {
     Loaded loaded = decode_state(text.value());
     if (!loaded.refusal.empty()) {
@@ -141,45 +141,21 @@ StateStore::Loaded StateStore::load() {
               " to it, or remove all of them to begin anew."};
 }
 
-std::string StateStore::write_file(const std::string& name, const std::string& text) {
-  const std::string draft = path(name + ".new");
-  const auto file = files_.create(draft);
-  if (!file.has_value()) return failure("create", draft, file.error());
-  std::string reason;
-  if (const auto written = files_.write(file.value(), text); !written.has_value()) {
-    reason = failure("write", draft, written.error());
-  } else if (const auto synced = files_.sync(file.value()); !synced.has_value()) {
-    reason = failure("sync", draft, synced.error());
-  }
-  files_.close(file.value());
-  if (reason.empty()) {
-    if (const auto renamed = files_.rename(draft, path(name)); !renamed.has_value()) {
-      reason = failure("rename", draft, renamed.error());
-    }
-  }
-  if (!reason.empty()) {
-    static_cast<void>(files_.remove(draft));  // what is left of it is replaced by the next save
-    return reason;
-  }
-  if (const auto synced = files_.sync_folder(folder_); !synced.has_value()) {
-    return failure("sync the folder", folder_, synced.error());
-  }
-  return "";
-}
-
 std::string StateStore::save(const State& state) {
-  if (const auto made = files_.make_folder(folder_); !made.has_value()) {
-    return failure("make the folder", folder_, made.error());
-  }
+  const auto made = files_.make_folder(folder_, 0700);
+  if (made.has_error() && made.error().value() != EEXIST) return failure("make the folder", folder_, made.error());
   const std::string text = encode_state(state);
-  std::string reason = write_file(current_name, text);
-  if (reason.empty()) keep_revision(state.revision, text);
-  return reason;
+  const std::string file = path(current_name);
+  if (const auto written = runtime::write_file_durably(files_, file, text); written.has_error()) {
+    return failure("write", file, written.error());
+  }
+  keep_revision(state.revision, text);
+  return "";
 }
 
 void StateStore::keep_revision(std::uint64_t revision, const std::string& text) {
   // Copies for people to go back to: the state in force is safe already, so a failure here takes nothing away.
-  if (!write_file(revision_name(revision), text).empty()) return;
+  if (runtime::write_file_durably(files_, path(revision_name(revision)), text).has_error()) return;
   const auto names = files_.list(folder_);
   if (!names.has_value()) return;
   const std::vector<std::uint64_t> revisions = revisions_in(names.value());

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "server/config/model.h"
-#include "server/control/file_ops.h"
+#include "server/runtime/file_ops.h"
 
 namespace lunaris::control {
 
@@ -31,7 +31,7 @@ struct State {
 /// `*.new` what a crash interrupted. Management thread only; blocking.
 class StateStore {
  public:
-  StateStore(FileOps& files, std::string folder);
+  StateStore(runtime::FileOps& files, std::string folder);
 
   struct Loaded {
     std::optional<State> state;  // nothing: a new folder
@@ -46,11 +46,10 @@ class StateStore {
   [[nodiscard]] const std::string& folder() const noexcept { return folder_; }
 
  private:
-  [[nodiscard]] std::string write_file(const std::string& name, const std::string& text);
   void keep_revision(std::uint64_t revision, const std::string& text);
   [[nodiscard]] std::string path(const std::string& name) const { return folder_ + "/" + name; }
 
-  FileOps& files_;
+  runtime::FileOps& files_;
   std::string folder_;
 };
 

@@ -97,6 +97,7 @@ std::string BufferPool::register_with(Ring& ring) {
     if (error != -ENOMEM) break;
   }
   if (error != 0) registered = 0;
+  bytes_registered_ = registered;
   for (std::size_t i = 0; i < registered / slab_bytes; ++i) {
     slabs_[i].registered_index = static_cast<int>(i * slab_bytes / registered_vector_bytes_max);
   }

@@ -102,6 +102,12 @@ class BufferPool {
 
   [[nodiscard]] std::size_t bytes_in_use() const noexcept { return bytes_in_use_; }
   [[nodiscard]] std::size_t bytes_reserved() const noexcept { return slabs_.size() * slab_bytes; }
+  /// Of bytes_reserved, what is registered with the ring.
+  [[nodiscard]] std::size_t bytes_registered() const noexcept { return bytes_registered_; }
+  /// True when `register_with` got less than was asked for.
+  [[nodiscard]] bool registration_is_short() const noexcept {
+    return bytes_registered_ < options_.registered_bytes_max / slab_bytes * slab_bytes;
+  }
   [[nodiscard]] std::size_t waiting() const noexcept { return waiting_; }
   /// True when less than an eighth is left: command windows shrink (RFC 7143 4.2.2.1).
   [[nodiscard]] bool under_pressure() const noexcept { return bytes_in_use_ > options_.bytes_max / 8 * 7; }
@@ -139,6 +145,7 @@ class BufferPool {
   std::size_t first_uncut_ = 0;
   std::array<FreeBuffer*, class_bytes.size()> free_{};
   std::size_t bytes_in_use_ = 0;
+  std::size_t bytes_registered_ = 0;
   std::size_t waiting_ = 0;
   Acquire* first_waiter_ = nullptr;
   Acquire* last_waiter_ = nullptr;

@@ -114,7 +114,10 @@ void Worker::run() {
   const Current current(*this);
   prepare_thread();
   loop_->attach(*this);
-  if (Ring* const ring = loop_->ring(); ring != nullptr) start_note_ += buffers_.register_with(*ring);
+  if (Ring* const ring = loop_->ring(); ring != nullptr) {
+    const std::string registered = buffers_.register_with(*ring);
+    if (buffers_.registration_is_short()) start_note_ += registered;
+  }
   loop_->run();
 }
 
@@ -259,7 +262,7 @@ void Worker::drain_mailbox() {
 
 void Worker::hold() {
   LUN_ASSERT(current() == this);
-  ++held_;
+  held_.store(held_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   if (state_.load(std::memory_order_relaxed) == State::closed) {
     state_.store(State::stopping);
     loop_->resume_waking();
@@ -267,16 +270,25 @@ void Worker::hold() {
 }
 
 void Worker::release() {
-  LUN_ASSERT(held_ > 0);
-  --held_;
+  const std::uint32_t held = held_.load(std::memory_order_relaxed);
+  LUN_ASSERT(held > 0);
+  held_.store(held - 1, std::memory_order_relaxed);
   close_mailbox_when_idle();
 }
 
 void Worker::close_mailbox_when_idle() {
-  if (!stopping_ || held_ > 0 || state_.load(std::memory_order_relaxed) == State::closed) return;
+  if (!stopping_ || held_.load(std::memory_order_relaxed) > 0 ||
+      state_.load(std::memory_order_relaxed) == State::closed)
+    return;
   state_.store(State::closed);
   loop_->stop_waking();
   refuse_all();
+}
+
+std::string Worker::describe_pending() const {
+  const Ring* const ring = loop_->ring();
+  return std::to_string(ring != nullptr ? ring->in_flight() : 0) + " ring operations, " +
+         std::to_string(held_.load(std::memory_order_relaxed)) + " awaited answers and posted tasks";
 }
 
 void Worker::refuse_all() noexcept {

@@ -117,12 +117,14 @@ class Worker {
   /// listening.
   void hold();
   void release();
-  /// What `run` found out about buffers and pinning, in words; for the log.
+  /// What `run` did not get (registered buffers, its CPU), in words; empty when it got everything.
   [[nodiscard]] const std::string& start_note() const noexcept { return start_note_; }
 
   // --- any thread -----------------------------------------------------------------------------------------------
   /// Delivers `mail`; `mail.refuse()` is called instead when this worker has stopped.
   void send(Mail& mail) noexcept;
+  /// In words, what keeps this worker from stopping. A guess when it runs meanwhile.
+  [[nodiscard]] std::string describe_pending() const;
   /// Runs `function` on this worker (to its end, when it returns Task<>); dropped when this worker has stopped.
   /// Allocates: for control, never per I/O.
   template <class Function>
@@ -187,7 +189,7 @@ class Worker {
   std::atomic<State> state_{State::open};
   bool stopping_ = false;
   bool turn_requested_ = false;
-  std::uint32_t held_ = 0;
+  std::atomic<std::uint32_t> held_{0};  // written by the owner only; atomic so that a watchdog may look
   std::uint64_t turn_ = 0;
   std::uint64_t tick_at_ns_ = 0;  // what the loop was last asked for; 0: nothing
   HookList hooks_;

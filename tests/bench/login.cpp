@@ -117,6 +117,20 @@ bool yes_of(const Keys& keys, std::string_view name, bool otherwise) {
   return found == keys.end() ? otherwise : found->second == "Yes";
 }
 
+// The result of a minimum function cannot exceed what we offered (RFC 7143 section 6.2).
+std::uint32_t minimum_of(const Keys& keys, std::string_view name, std::uint32_t offered) {
+  const std::uint32_t answered = number_of(keys, name, offered);
+  if (answered <= offered) return answered;
+  throw std::runtime_error("the target raised " + std::string(name) + " to " + std::to_string(answered));
+}
+
+// InitialR2T is an OR of both sides, ImmediateData an AND: one value each decides alone.
+void check_booleans(const Parameters& p, const Offer& offer) {
+  if (offer.initial_r2t && !p.initial_r2t) throw std::runtime_error("the target answered No to InitialR2T=Yes");
+  if (!offer.immediate_data && p.immediate_data)
+    throw std::runtime_error("the target answered Yes to ImmediateData=No");
+}
+
 Parameters outcome(const Keys& keys, const Offer& offer) {
   Parameters p;
   const auto digest = [&](std::string_view name) {
@@ -129,10 +143,11 @@ Parameters outcome(const Keys& keys, const Offer& offer) {
     throw std::runtime_error("the target did not accept the digests that were offered");
   p.initial_r2t = yes_of(keys, "InitialR2T", offer.initial_r2t);
   p.immediate_data = yes_of(keys, "ImmediateData", offer.immediate_data);
+  check_booleans(p, offer);
   p.send_segment_max_bytes = number_of(keys, "MaxRecvDataSegmentLength", 8192);
   p.recv_segment_max_bytes = offer.recv_segment_max_bytes;
-  p.max_burst_bytes = number_of(keys, "MaxBurstLength", offer.max_burst_bytes);
-  p.first_burst_bytes = std::min(number_of(keys, "FirstBurstLength", offer.first_burst_bytes), p.max_burst_bytes);
+  p.max_burst_bytes = minimum_of(keys, "MaxBurstLength", offer.max_burst_bytes);
+  p.first_burst_bytes = std::min(minimum_of(keys, "FirstBurstLength", offer.first_burst_bytes), p.max_burst_bytes);
   if (p.send_segment_max_bytes < 512 || p.max_burst_bytes < 512)
     throw std::runtime_error("the target answered a segment or burst length below 512");
   return p;

@@ -16,9 +16,10 @@ Url parse_url(const std::string& text) {
     throw std::invalid_argument("a URL is iscsi://HOST:PORT/TARGET/LUN: " + text);
   Url url;
   const std::string address = text.substr(scheme.size(), name_at - scheme.size());
-  const std::size_t colon = address.rfind(':');
+  const std::size_t bracket = address.find(']');  // of an IPv6 address, which has colons of its own
+  const std::size_t colon = address.find(':', bracket == std::string::npos ? 0 : bracket);
   url.host = address.substr(0, colon);
-  if (url.host.size() > 2 && url.host.front() == '[') url.host = url.host.substr(1, url.host.size() - 2);
+  if (bracket != std::string::npos) url.host = address.substr(1, bracket - 1);
   const auto number = [&](const std::string& digits) -> std::uint16_t {
     std::size_t used = 0;
     unsigned long value = std::numeric_limits<unsigned long>::max();
@@ -30,7 +31,7 @@ Url parse_url(const std::string& text) {
     if (used == 0 || used != digits.size() || value > 65535) throw std::invalid_argument("bad number in " + text);
     return static_cast<std::uint16_t>(value);
   };
-  if (colon != std::string::npos && address.back() != ']') url.port = number(address.substr(colon + 1));
+  if (colon != std::string::npos) url.port = number(address.substr(colon + 1));
   url.target_name = text.substr(name_at + 1, lun_at - name_at - 1);
   url.lun = number(text.substr(lun_at + 1));
   return url;

@@ -23,7 +23,7 @@ struct Offer {
   bool immediate_data = true;
   std::uint32_t recv_segment_max_bytes = 262144;
   std::uint32_t max_burst_bytes = 1048576;
-  std::uint32_t first_burst_bytes = 65536;
+  std::uint32_t first_burst_bytes = 262144;
   std::uint32_t outstanding_r2t_max = 4;
 };
 

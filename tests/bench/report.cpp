@@ -63,6 +63,11 @@ void print_server_json(const Report& r, const Totals& t) {
 
 void print_line(const Report& r, const Options& o) {
   const Totals t = totals_of(r, o);
+  if (o.fill_only) {
+    std::printf("stamped %llu blocks of %llu bytes  errors %llu\n", Count{r.ios_ever}, Count{o.block_bytes},
+                Count{r.troubles.errors});
+    return;
+  }
   std::printf("%.0f IOPS  %.1f MB/s  p50 %.1f us  p99 %.1f us  p99.9 %.1f us  p99.99 %.1f us  max %.1f us", t.iops,
               t.megabytes_per_s, us(r.latency.percentile_ns(0.5)), us(r.latency.percentile_ns(0.99)),
               us(r.latency.percentile_ns(0.999)), us(r.latency.percentile_ns(0.9999)), us(r.latency.max_ns()));

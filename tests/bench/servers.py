@@ -157,8 +157,8 @@ class Tgt(Server):
             self.admin("--op", "new", "--mode", "logicalunit", "--tid", tid, "--lun", "1", "-b", path)
             for key, value in (("InitialR2T", "No"), ("MaxRecvDataSegmentLength", "262144"),
                                ("MaxXmitDataSegmentLength", "262144"), ("MaxBurstLength", "1048576"),
-                               ("FirstBurstLength", "262144"), ("MaxOutstandingR2T", "4"), ("HeaderDigest", "None,CRC32C"),
-                               ("DataDigest", "None,CRC32C")):
+                               ("FirstBurstLength", "262144"), ("MaxOutstandingR2T", "4"),
+                               ("HeaderDigest", "None,CRC32C"), ("DataDigest", "None,CRC32C")):
                 self.admin("--op", "update", "--mode", "target", "--tid", tid, "--name", key, "--value", value)
             self.admin("--op", "bind", "--mode", "target", "--tid", tid, "-I", "ALL")
 

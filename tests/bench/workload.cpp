@@ -42,8 +42,11 @@ std::uint64_t load_word(const std::byte* from) {
   return word;
 }
 
-std::string describe_found(const std::byte* from) {
+std::string describe_found(const std::byte* from, const Stamp& due) {
   if (load_word(from) != stamp_magic) return "no stamp at all";
+  bool same = true;
+  for (std::size_t i = 1; i < 4; ++i) same = same && load_word(from + i * 8) == due.word(i);
+  if (same) return "that stamp, but other bytes after it";
   return "the stamp of block " + std::to_string(load_word(from + 8)) + ", seed " +
          std::to_string(load_word(from + 16)) + ", generation " + std::to_string(load_word(from + 24));
 }
@@ -137,7 +140,7 @@ void Workload::check(const Io& io, std::span<const std::byte> block) {
     if (mismatches_++ == 0)
       first_mismatch_ = "block " + std::to_string(stamp.position) + " (of 512 bytes) must carry generation " +
                         std::to_string(io.generation) + " of seed " + std::to_string(seed_) + ", found " +
-                        describe_found(block.data() + at);
+                        describe_found(block.data() + at, stamp);
     return;
   }
 }

@@ -67,8 +67,15 @@ apt=(apt-get -q -y --no-install-recommends
      -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=
      -o Dir::Log="$work" -o Debug::NoLocking=1 -o APT::Sandbox::User=)
 # (--print-uris leaves out what is already in the archives folder)
-"${apt[@]}" -o Dir::Cache::archives="$work/none/" --print-uris \
-    install "${pkgs[@]}" "$kernel_pkg" >"$work/uris"
+uris() { "${apt[@]}" -o Dir::Cache::archives="$work/none/" --print-uris install "${pkgs[@]}" "$kernel_pkg"; }
+if ! uris >"$work/uris" 2>"$work/apt.log"; then
+    # The machine's package lists are missing or too old: fetch lists of our own, which needs no root.
+    log "fetching package lists"
+    mkdir -p "$cache/lists/partial"
+    apt+=(-o Dir::State::lists="$cache/lists")
+    "${apt[@]}" update >"$work/apt.log" 2>&1 && uris >"$work/uris" 2>>"$work/apt.log" ||
+        { tail -20 "$work/apt.log" >&2; exit 1; }
+fi
 "${apt[@]}" --download-only install "${pkgs[@]}" "$kernel_pkg" >"$work/apt.log" 2>&1 \
     || { tail -20 "$work/apt.log" >&2; exit 1; }
 mapfile -t debs < <(sed -n "s/^'[^']*' \([^ ]*\.deb\) .*/\1/p" "$work/uris")

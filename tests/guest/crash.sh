@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Guest script: fio writes and syncs while the host kills the server with -9 and starts it again on the same file, three
-# times. The initiator reconnects by itself; whatever was acknowledged and synced must be there, before and after a login.
+# times. The initiator reconnects by itself; whatever was acknowledged and synced must be there, before and after a new
+# login.
 # shellcheck source=tests/guest/lib.sh
 . /share/lib.sh
 portal=${portals[0]}
@@ -19,7 +20,11 @@ fio "${job[@]}" --filename="$disk" --fsync=16 --rate_iops=300 --do_verify=0 >/tm
 writer=$!
 for crash in 1 2 3; do
     sleep 3
-    kill -0 $writer 2>/dev/null || { echo "# the writer ended before crash $crash"; sed 's/^/# /' /tmp/fio.out; exit 1; }
+    if ! kill -0 $writer 2>/dev/null; then
+        echo "# the writer ended before crash $crash"
+        sed 's/^/# /' /tmp/fio.out
+        exit 1
+    fi
     host crash
 done
 wait $writer || { tail -5 /tmp/fio.out | sed 's/^/# /'; false; }

@@ -6,7 +6,8 @@
 
 settle_multipath() {
     for _ in $(seq 40); do
-        if [[ -b /dev/mapper/mpatha ]] && (($(multipathd show paths format "%d" | sed 1d | wc -l) == 2)); then return 0; fi
+        paths=$(multipathd show paths format "%d" | sed 1d | wc -l)
+        if [[ -b /dev/mapper/mpatha ]] && ((paths == 2)); then return 0; fi
         sleep 0.5
     done
     multipath -v3 -d 2>&1 | tail -20 | sed 's/^/# /'
@@ -60,7 +61,11 @@ fio --name=verify --directory=/mnt --size="${FIO_SIZE:-24m}" --rw=randwrite --bs
     { tail -5 /tmp/fio.out | sed 's/^/# /'; false; }
 
 step "discard is accepted or not offered"
-if (($(cat /sys/block/dm-0/queue/discard_max_bytes) > 0)); then fstrim -v /mnt | sed 's/^/# /'; else echo "# not offered"; fi
+if (($(cat /sys/block/dm-0/queue/discard_max_bytes) > 0)); then
+    fstrim -v /mnt | sed 's/^/# /'
+else
+    echo "# not offered"
+fi
 
 step "unmount and logout"
 head -c 5000000 /dev/urandom >/mnt/random

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Real Linux against the server: boots a Debian guest (QEMU without KVM, no root needed) and runs the scripts here in it.
+"""Real Linux against the server: boots a Debian guest (QEMU without KVM, no root needed) and runs scripts in it.
 
     tests/guest/run.py [--server lunaris|tgt] [SCRIPT...]     default: foundation crash sg3
 
@@ -37,17 +37,18 @@ ALWAYS = [
      "modules being loaded"),
     (r"scsi host\d+: iSCSI Initiator over TCP/IP", "a login"),
     (r"scsi \d+:\d+:\d+:\d+: (Direct-Access|RAID)", "the disk (and tgt's controller) being found"),
-    (r"scsi \d+:\d+:\d+:\d+: (alua: supports implicit TPGS|alua: device |Attached scsi generic|Power-on or device reset)",
+    (r"scsi \d+:\d+:\d+:\d+: (alua: supports implicit TPGS|alua: device |Power-on or device reset)",
      "ALUA found; the unit attention that follows every first login"),
     (r"scsi \d+:\d+:\d+:\d+: Attached scsi generic|sd \d+:\d+:\d+:\d+: Attached scsi generic", "sg attached"),
-    (r"sd \d+:\d+:\d+:\d+: (alua: |Power-on or device reset occurred)", "ALUA states; the unit attention after a login"),
+    (r"sd \d+:\d+:\d+:\d+: (alua: |Power-on or device reset occurred)",
+     "ALUA states; the unit attention after a login"),
     (r"\[sd[a-z]+\] (\d+ \d+-byte logical blocks|\d+-byte physical blocks|Write Protect is off|Mode Sense:|"
      r"Write cache: |Attached SCSI disk|Preferred minimum I/O|Optimal transfer size)", "the disk being described"),
     (r"\[sd[a-z]+\] Synchronizing SCSI cache$", "a logout"),
     (r" sd[a-z]+: sd[a-z]+\d| sd[a-z]+:$", "partition scan"),
     (r"EXT4-fs \((vda|dm-\d+)\): (mounted|unmounting|re-mounted)", "mounts"),
-    (r"device-mapper: (core: CONFIG_IMA|uevent|ioctl|multipath (round-robin|service-time|queue-length): version)|alua: Attached|"
-     r"device-mapper: multipath: version", "modules being loaded"),
+    (r"device-mapper: (core: CONFIG_IMA|uevent|ioctl|multipath (round-robin|service-time|queue-length): version)|"
+     r"alua: Attached|device-mapper: multipath: version", "modules being loaded"),
     (r"EXT4-fs \(dm-\d+\): .*barriers disabled|alua: rtpg", "informational"),
 ]
 CRASH = [
@@ -66,25 +67,23 @@ def cache_directory():
     return pathlib.Path(os.environ.get("LUNARIS_GUEST", default))
 
 
-class HostRequests(threading.Thread):
-    """Answers the guest's requests until told to stop; remembers what went wrong."""
+class HostRequests:
+    """Answers the guest's requests; remembers what went wrong. In the main thread: a server dies with the thread that
+    started it."""
 
     def __init__(self, server, share):
-        super().__init__(daemon=True)
         self.server, self.share = server, share
-        self.ended = threading.Event()
         self.problems = []
 
-    def run(self):
-        while not self.ended.wait(0.05):
-            for request in self.share.glob("ask.*"):
-                what = request.suffix[1:]
-                try:
-                    self.answer(what)
-                except servers.ServerError as error:
-                    self.problems.append(f"{what}: {error}")
-                request.unlink()
-                (self.share / f"done.{what}").touch()
+    def poll(self):
+        for request in self.share.glob("ask.*"):
+            what = request.suffix[1:]
+            try:
+                self.answer(what)
+            except servers.ServerError as error:
+                self.problems.append(f"{what}: {error}")
+            request.unlink()
+            (self.share / f"done.{what}").touch()
 
     def answer(self, what):
         if not self.server.alive():
@@ -101,6 +100,23 @@ class HostRequests(threading.Thread):
         self.server.start()
 
 
+class Output(threading.Thread):
+    """Prints the guest's test lines, keeps everything in a file, remembers whether a test failed."""
+
+    def __init__(self, stream, path):
+        super().__init__(daemon=True)
+        self.stream, self.path = stream, path
+        self.failed = False
+
+    def run(self):
+        with open(self.path, "w") as output:
+            for line in self.stream:
+                output.write(line)
+                self.failed = self.failed or line.startswith("not ok ")
+                is_ours = line.startswith(("ok ", "not ok ", "skipped ", "#"))
+                print(line if is_ours else f"# {line}", end="", flush=True)
+
+
 def complaints(script, dmesg):
     lines = dmesg.read_text(errors="replace").splitlines() if dmesg.exists() else ["no kernel log: scsi?"]
     allowed = [re.compile(pattern) for pattern, _ in ALLOWED.get(script, ALWAYS)]
@@ -115,35 +131,35 @@ def run_script(script, kind, directory):
     shutil.copy(HERE / "lib.sh", share / "lib.sh")
     server = servers.start(kind, directory / "server", [servers.Lun("128MiB")], portals=2)
     server.start()
-    requests = HostRequests(server, share)
-    requests.start()
     environment = {
         **os.environ, "NAME": script, "SERVER": kind, "TARGET": server.iqn, "LUN": str(server.first_lun),
         "PORTALS": " ".join(f"10.0.2.2:{port}" for port in server.ports), "INITIATOR_NAME": INITIATOR,
         "GUEST_ENV": "NAME SERVER TARGET LUN PORTALS FIO_SIZE", "GUEST_TIMEOUT": str(GUEST_SECONDS),
     }
     began = time.monotonic()
-    fine = True
     guest = subprocess.Popen([HERE / "run.sh", cache_directory(), HERE / f"{script}.sh", share], env=environment,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
                              stdin=subprocess.DEVNULL, preexec_fn=servers.die_with_parent)
-    with open(directory / "output", "w") as output:
-        for line in guest.stdout:
-            output.write(line)
-            fine = fine and not line.startswith("not ok ")
-            print(line if line.startswith(("ok ", "not ok ", "skipped ", "#")) else f"# {line}", end="", flush=True)
-    status = guest.wait()
-    requests.ended.set()
-    requests.join()
-    if status != 0 and fine:
-        print(f"not ok {script}: the guest ended with {status} (124: time limit, 125: it died)")
+    output, requests = Output(guest.stdout, directory / "output"), HostRequests(server, share)
+    output.start()
+    while guest.poll() is None:
+        requests.poll()
+        time.sleep(0.05)
+    output.join()
+    fine = not output.failed
+    if guest.returncode != 0 and fine:
+        print(f"not ok {script}: the guest ended with {guest.returncode} (124: time limit, 125: it died)")
         fine = False
+    try:
+        status = server.stop()
+        if status != 0:
+            requests.problems.append(f"the server stopped with status {status}: {server.log_tail()}")
+    except servers.ServerError as error:
+        requests.problems.append(str(error))
     for problem in requests.problems:
         print(f"not ok {script}: {problem.splitlines()[0]}")
         print("# " + "\n# ".join(problem.splitlines()))
         fine = False
-    if server.alive():
-        server.stop()
     found = complaints(script, share / "job/dmesg")
     print(f"{'not ok' if found else 'ok'} {script}: the kernel has nothing to complain of")
     for line in found[:20]:

@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import pathlib
 import random
+import shutil
 import subprocess
 import sys
 
@@ -91,7 +92,8 @@ def image_comes_out(bench):
 def parallel_copy_with_reordering(bench):
     # -W lets writes complete out of order, -m 16 keeps sixteen of them going.
     write_pattern(bench.pattern, seed=2)
-    bench.tool("qemu-img", "convert", "-n", "-W", "-m", "16", "-f", "raw", "-O", "raw", bench.pattern, bench.server.url())
+    bench.tool("qemu-img", "convert", "-n", "-W", "-m", "16", "-f", "raw", "-O", "raw", bench.pattern,
+               bench.server.url())
     bench.tool("qemu-img", "compare", "-f", "raw", "-F", "raw", bench.pattern, bench.server.url())
 
 
@@ -114,7 +116,8 @@ def overlapping_requests_verify(bench):
 
 
 def zeroes_read_as_zero(bench):
-    bench.qemu_io("write -P 0xff 16M 4M", "write -z 17M 1M", "read -P 0 17M 1M", "read -P 0xff 16M 1M", "read -P 0xff 18M 2M")
+    bench.qemu_io("write -P 0xff 16M 4M", "write -z 17M 1M", "read -P 0 17M 1M", "read -P 0xff 16M 1M",
+                  "read -P 0xff 18M 2M")
 
 
 def discard_is_accepted(bench):
@@ -157,9 +160,8 @@ def main():
     parser.add_argument("--logs", type=pathlib.Path, default=TOP / "build/test-logs/qemu")
     options = parser.parse_args()
     logs = options.logs / options.server
-    logs.mkdir(parents=True, exist_ok=True)
-    (logs / "tools.log").unlink(missing_ok=True)
-    (logs / "lun0.img").unlink(missing_ok=True)
+    shutil.rmtree(logs, ignore_errors=True)
+    logs.mkdir(parents=True)
     server = servers.start(options.server, logs, [servers.Lun(f"{SIZE >> 20}MiB")])
     bench = Bench(server, logs)
     write_pattern(bench.pattern, seed=1)

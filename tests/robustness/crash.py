@@ -10,6 +10,7 @@ under way holds the old ones or the new ones, never anything else.
 import argparse
 import pathlib
 import random
+import shutil
 import struct
 import sys
 import threading
@@ -79,7 +80,8 @@ def verify(server, states):
                 found = data[(block - lba) * BLOCK:(block - lba + 1) * BLOCK]
                 tags = [tag for tag in state.get(block, {0}) if found == block_bytes(block, tag)]
                 if not tags:
-                    problems.append(f"block {block} holds {found[:16].hex()}, none of {len(state.get(block, {0}))} allowed")
+                    allowed = len(state.get(block, {0}))
+                    problems.append(f"block {block} holds {found[:16].hex()}, none of {allowed} allowed")
                 else:
                     state[block] = {tags[0]}  # what has been read once must stay
     session.logout()
@@ -94,9 +96,9 @@ def main():
     parser.add_argument("--logs", type=pathlib.Path, default=TOP / "build/test-logs/crash")
     options = parser.parse_args()
     print(f"# seed {options.seed}", flush=True)
+    shutil.rmtree(options.logs / options.server, ignore_errors=True)
     rng = random.Random(options.seed)
     server = servers.start(options.server, options.logs / options.server, [servers.Lun("16MiB")])
-    server.image(0).unlink(missing_ok=True)
     states = [{} for _ in range(WRITERS)]
     acknowledged = failed = 0
     server.doomed = False

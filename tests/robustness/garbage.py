@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
 """Attackers send what no initiator would, at every stage; a third session verifies its data all the while.
 
-    tests/robustness/garbage.py [--seconds 20] [--seed N] [--server lunaris|tgt]
+    tests/robustness/garbage.py [--seconds 20] [--seed N] [--server lunaris|tgt] [--binary PATH]
 
 Stages: before the login, in the middle of one, in full feature. The server must live, the verified session must see no
-error and no wrong byte, and a new session must be served at the end. The seed is printed and repeats the attackers' bytes.
+error and no wrong byte, and a new session must be served at the end. The seed is printed and repeats the attackers'
+bytes.
 """
 import argparse
+import os
 import pathlib
 import random
 import re
+import shutil
 import socket
 import struct
 import sys
@@ -23,7 +26,7 @@ import server as servers  # noqa: E402
 
 TOP = HERE.parents[1]
 BLOCKS = 100 * 2048
-# A mutated WRITE is still a WRITE: the attackers' commands go to a disk of their own, the verified bytes are on another.
+# A mutated WRITE is still a WRITE: the attackers' commands go to a disk of their own, the verified bytes are elsewhere.
 ATTACKED, VERIFIED = 0, 1
 
 
@@ -65,7 +68,8 @@ def proper(rng, session):
     kind = rng.randrange(5)
     if kind == 0:
         keys = {"InitiatorName": "iqn.2026-01.io.lunaris.tests:attacker", "TargetName": session.target,
-                rng.choice(["X-" + "k" * 70, "MaxBurstLength", "CHAP_A", "HeaderDigest"]): "v" * rng.choice([1, 300, 9000])}
+                rng.choice(["X-" + "k" * 70, "MaxBurstLength", "CHAP_A", "HeaderDigest"]): "v" * rng.choice([1, 300,
+                                                                                                             9000])}
         return session.login_pdu(rng.randrange(4), rng.randrange(4), keys, transit=rng.random() < 0.7)
     lba = rng.choice([0, rng.randrange(BLOCKS), BLOCKS - 1, BLOCKS, 2**64 - 1])
     blocks = rng.choice([0, 1, 8, 2048, 2**32 - 1])
@@ -77,7 +81,8 @@ def proper(rng, session):
                                    rng.choice([1, 512, 2**32 - 1]), write=True)
     if kind == 3:
         return session.command_pdu(ATTACKED, rng.randbytes(16), rng.choice([0, 252, 65536]), write=rng.random() < 0.5)
-    bhs = struct.pack(">BBHIQIIIIIIII", iscsi.DATA_OUT, 0x80, 0, 0, 0, rng.randrange(8), rng.choice([0, 1, iscsi.NO_TAG]),
+    bhs = struct.pack(">BBHIQIIIIIIII", iscsi.DATA_OUT, 0x80, 0, 0, 0, rng.randrange(8),
+                      rng.choice([0, 1, iscsi.NO_TAG]),
                       0, 0, 0, 0, rng.choice([0, 512, 2**32 - 512]), 0)
     return iscsi.pdu(bhs, rng.randbytes(rng.choice([0, 512, 8192])))
 
@@ -102,7 +107,8 @@ class Attacker(threading.Thread):
 
     def attack(self, stage):
         try:
-            session = iscsi.Initiator(self.server.ports[0], self.server.iqn, f"iqn.2026-01.io.lunaris.tests:{self.name}",
+            session = iscsi.Initiator(self.server.ports[0], self.server.iqn,
+                                      f"iqn.2026-01.io.lunaris.tests:{self.name}",
                                       timeout=0.5)
         except OSError:
             time.sleep(0.05)  # refused for now (a limit on connections, say); the verifier judges the server
@@ -136,7 +142,7 @@ class Attacker(threading.Thread):
 
 
 class Verifier(threading.Thread):
-    """Writes blocks whose bytes follow from place and generation, and reads them back: one session, no error allowed."""
+    """Writes blocks whose bytes follow from place and tag, and reads them back: one session, no error allowed."""
 
     def __init__(self, server, seed, until):
         super().__init__(daemon=True)
@@ -205,9 +211,14 @@ def main():
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
     parser.add_argument("--logs", type=pathlib.Path, default=TOP / "build/test-logs/robustness")
+    parser.add_argument("--binary", help="another build of the server, such as build/asan/server/lunaris")
     options = parser.parse_args()
+    if options.binary:
+        os.environ["LUNARIS_BINARY"] = str(pathlib.Path(options.binary).resolve())
     print(f"# seed {options.seed}", flush=True)
-    server = servers.start(options.server, options.logs / options.server, [servers.Lun("100MiB"), servers.Lun("100MiB")])
+    shutil.rmtree(options.logs / options.server, ignore_errors=True)
+    server = servers.start(options.server, options.logs / options.server,
+                           [servers.Lun("100MiB"), servers.Lun("100MiB")])
     server.start()
     before = resident_kib(server)
     until = time.monotonic() + options.seconds
@@ -219,15 +230,17 @@ def main():
         thread.join(options.seconds + 60)
 
     attacks = {stage: sum(attacker.sent[stage] for attacker in attackers) for stage in STAGES}
-    alive = server.alive()
+    alive, operations = server.alive(), verifier.operations
     results = [("the server lives", None if alive else f"it ended with {server.process.returncode}"),
                ("the verified session sees no error", "it hangs" if verifier.is_alive() else verifier.error),
-               ("the verified session made progress", None if verifier.operations >= 20 else f"{verifier.operations} operations")]
-    results += [(f"attacks were made {stage}", None if count >= 10 else f"only {count}") for stage, count in attacks.items()]
-    results += [("the attackers did their work", next((attacker.error for attacker in attackers if attacker.error), None))]
+               ("the verified session made progress", None if operations >= 20 else f"{operations} operations")]
+    results += [(f"attacks were made {stage}", None if count >= 10 else f"only {count}") for stage,
+                count in attacks.items()]
+    results += [("the attackers did their work", next((attacker.error for attacker in attackers if attacker.error),
+                                                      None))]
     if alive:
         after = resident_kib(server)
-        results.append(("memory stays bounded", None if after - before < 256 << 10 else f"{before} KiB before, {after} after"))
+        results.append(("memory stays bounded", None if after - before < 256 << 10 else f"{before}, then {after} KiB"))
         try:
             results.append(("a new session is served afterwards", served_once_more(server)))
         except (OSError, iscsi.ProtocolError) as error:

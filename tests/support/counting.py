@@ -52,7 +52,7 @@ def count_catch2(name, text, status):
         if result is not None and result.get("success") == "true":
             count.passed += 1
             continue
-        places = [f"{e.get('filename')}:{e.get('line')}: {(e.findtext('Expanded') or e.findtext('Original') or '').strip()}"
+        places = [f"{e.get('filename')}:{e.get('line')}: {(e.findtext('Expanded') or '').strip()}"
                   for e in case.iter("Expression") if e.get("success") == "false"]
         places += [" ".join((e.text or "").split()) for tag in ("Failure", "Exception") for e in case.iter(tag)]
         count.fail(f"{name}: {case.get('name')}" + "".join(f"\n    {place}" for place in places[:3]))

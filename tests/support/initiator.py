@@ -1,6 +1,6 @@
 """A small iSCSI initiator on a plain socket: enough to log in, read and write, and to send what no initiator would.
 
-It keeps one command in flight, so a failure names the command. RFC 7143 gives the layouts; sections are in the comments.
+It keeps one command in flight, so a failure names the command. RFC 7143 gives the layouts.
 """
 import itertools
 import socket
@@ -76,7 +76,8 @@ class Initiator:
         self.socket.sendall(self.login_pdu(0, 1, keys))
         self.login_response()
         self.socket.sendall(self.login_pdu(1, 3, {"HeaderDigest": "None", "DataDigest": "None", "InitialR2T": "Yes",
-                                                  "ImmediateData": "No", "MaxRecvDataSegmentLength": "262144", **offers}))
+                                                  "ImmediateData": "No", "MaxRecvDataSegmentLength": "262144",
+                                                  **offers}))
         header, text = self.login_response()
         if header[1] & 0x83 != 0x83:
             raise ProtocolError("login did not reach full feature")

@@ -1,4 +1,5 @@
-// ScriptedMover: a DataMover whose initiator is a test. It offers bytes, keeps what it is sent, fails or waits when told.
+// ScriptedMover: a DataMover whose initiator is a test. It offers bytes, keeps what it is sent, fails or waits when
+// told.
 #pragma once
 
 #include <algorithm>
@@ -23,9 +24,9 @@ class ScriptedMover final : public DataMover {
   // --- what happened ---
   std::vector<std::uint8_t> data_in;
   unsigned calls = 0;
-  std::size_t taken = 0;          // bytes of Data-Out that were asked for
-  bool out_of_order = false;      // a call began elsewhere than the one before ended
-  bool read_too_far = false;      // bytes were asked for that the initiator does not offer
+  std::size_t taken = 0;      // bytes of Data-Out that were asked for
+  bool out_of_order = false;  // a call began elsewhere than the one before ended
+  bool read_too_far = false;  // bytes were asked for that the initiator does not offer
   bool is_waiting = false;
 
   void resume() {

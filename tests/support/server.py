@@ -146,7 +146,7 @@ class Server:
             return self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise ServerError(f"{self.name} was still there {STOP_SECONDS} s after SIGTERM\n{self.log_tail()}") from None
+            raise ServerError(f"{self.name} is still there {STOP_SECONDS} s after SIGTERM\n{self.log_tail()}") from None
 
     def __enter__(self):
         return self.start()
@@ -175,7 +175,7 @@ class Lunaris(Server):
             volumes[f"v{index}"] = {"size": lun.size, "backend": backend, **lun.volume}
             luns[str(index)] = {"volume": f"v{index}"}
         return {
-            "server": {"workers": {"count": int(os.environ.get("LUNARIS_WORKERS", "1"))},
+            "server": {"workers": {"count": int(os.environ.get("LUNARIS_WORKERS", "2"))},
                        "management": {"socket": str(self.management_socket())}},
             "portals": {f"p{n}": {"listen": f"127.0.0.1:{port}"} for n, port in enumerate(self.ports)},
             "volumes": volumes,
@@ -207,7 +207,8 @@ class Tgt(Server):
                 with open(self.image(index), "wb") as file:
                     file.truncate(lun.bytes())
             number = str(self.first_lun + index)
-            self.admin("--op", "new", "--mode", "logicalunit", "--tid", "1", "--lun", number, "-b", str(self.image(index)))
+            self.admin("--op", "new", "--mode", "logicalunit", "--tid", "1", "--lun", number, "-b",
+                       str(self.image(index)))
             self.admin("--op", "update", "--mode", "logicalunit", "--tid", "1", "--lun", number,
                        "--params", "thin_provisioning=1")
         self.admin("--op", "bind", "--mode", "target", "--tid", "1", "-I", "ALL")

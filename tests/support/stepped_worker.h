@@ -1,5 +1,5 @@
-// SteppedWorker: a Worker without a thread or a ring. Tests run its turns by hand, several workers in one thread if they
-// like, so that every interleaving is the test's own choice.
+// SteppedWorker: a Worker without a thread or a ring. Tests run its turns by hand, several workers in one thread if
+// they like, so that every interleaving is the test's own choice.
 #pragma once
 
 #include <initializer_list>

@@ -19,7 +19,8 @@ FILE_LINES = 600
 CPP = (".h", ".cpp")
 TEXT = CPP + (".py", ".sh", ".md", ".txt", ".json", ".yaml", ".yml", ".ts", ".tsx", ".css", ".html", ".cmake")
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.MULTILINE)
-TEST_CASE = re.compile(r'\b(?:TEST_CASE|SCENARIO|TEMPLATE_TEST_CASE|TEST_CASE_METHOD)\s*\(\s*(?:\w+\s*,\s*)?((?:"(?:\\.|[^"\\])*"\s*)+)')
+TEST_CASE = re.compile(r'\b(?:TEST_CASE|SCENARIO|TEMPLATE_TEST_CASE|TEST_CASE_METHOD)\s*\('
+                       r'\s*(?:\w+\s*,\s*)?((?:"(?:\\.|[^"\\])*"\s*)+)')
 HERE = pathlib.Path(__file__).resolve().parent
 PARALLEL = 2
 
@@ -37,12 +38,14 @@ class Tree:
         self._closure = {}
 
     def listed(self):
-        git = subprocess.run(["git", "-C", self.root, "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True,
+        git = subprocess.run(["git", "-C", self.root, "ls-files", "-co", "--exclude-standard"], capture_output=True,
+                             text=True,
                              check=False)
         if git.returncode == 0:
             names = git.stdout.splitlines()
         else:
             names = [str(path.relative_to(self.root)) for path in self.root.rglob("*") if path.is_file()]
+            names = [name for name in names if not name.startswith(("build/", ".git/"))]
         return {name for name in names if (self.root / name).is_file() and (self.root / name).stat().st_size < 1 << 20}
 
     def text(self, name):
@@ -77,7 +80,8 @@ class Tree:
             self._commands = {}
             for entry in json.loads(database.read_text()) if database else []:
                 try:
-                    path = str((pathlib.Path(entry["directory"]) / entry["file"]).resolve().relative_to(self.root.resolve()))
+                    source = (pathlib.Path(entry["directory"]) / entry["file"]).resolve()
+                    path = str(source.relative_to(self.root.resolve()))
                 except ValueError:
                     continue
                 self._commands[path] = strip_command(shlex.split(entry["command"]))
@@ -101,7 +105,7 @@ class Tree:
         return digest.hexdigest()
 
     def slow(self, what, names, command_of, budget=None):
-        """Runs a command per file, two at a time, remembering by content what was fine. Returns (problems, unchecked)."""
+        """Runs a command per file, two at a time, remembering what was fine. Returns (problems, files unchecked)."""
         cache = self.build / "tidy-cache" / what
         cache.mkdir(parents=True, exist_ok=True)
         todo = []
@@ -121,7 +125,8 @@ class Tree:
                 key.touch()
                 return []
             lines = [line for line in (done.stdout + done.stderr).splitlines() if re.search(r"(error|warning):", line)]
-            return lines[:6] or [f"{name}: {what} ended with {done.returncode}: {(done.stderr or done.stdout).strip()[:300]}"]
+            said = (done.stderr or done.stdout).strip()[:300]
+            return lines[:6] or [f"{name}: {what} ended with {done.returncode}: {said}"]
 
         with concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
             results = list(pool.map(run, todo))
@@ -181,6 +186,22 @@ def table_is_documented(tree):
         return [f"{name}:1: is missing"]
     return [f"{name}:1: the include table lacks this row of tests/tidy/rules.py: {row}"
             for row in rules.markdown().splitlines() if row not in tree.text(name)]
+
+
+def documented_files_exist(tree):
+    """A path in backticks, from the root or from the document's folder. What is a pattern (<kind>, NAME, *) is left."""
+    problems = []
+    for name in tree.files:
+        if not name.endswith(".md"):
+            continue
+        folder = str(pathlib.Path(name).parent) + "/"
+        paths = r"`((?:server|protocol|backends|web|docker|tests|\.ci)/[a-z0-9_./]+)`"
+        for match in re.finditer(paths, tree.text(name)):
+            path = match[1].rstrip("/")
+            if not any(known in tree.files or any(file.startswith(known + "/") for file in tree.files)
+                       for known in (path, folder + path)):
+                problems.append(f"{name}:{line_of(tree.text(name), match.start())}: `{match[1]}` does not exist")
+    return problems
 
 
 def forbidden_words(tree):
@@ -270,8 +291,9 @@ def headers_compile_alone(tree):
         return None
     # A header that only another one includes says so: its definitions complete that one's templates.
     headers = [name for name in headers if not re.search(r"Included by \S+, by nobody else", tree.text(name))]
+    # Included from nothing, as what the build includes everywhere (-include) must not come twice.
     problems, _ = tree.slow("headers", headers, lambda name: [
-        *tree.flags(name), "-fsyntax-only", "-Wno-pragma-once-outside-header", "-Wno-unused-const-variable", "-x", "c++", name])
+        *tree.flags(name), "-fsyntax-only", "-include", name, "-x", "c++", "/dev/null"])
     return problems
 
 
@@ -282,7 +304,8 @@ def clang_tidy(tree):
     config = tree.root / ".clang-tidy"
     settings = hashlib.sha256(config.read_bytes()).hexdigest() if config.exists() else ""
     problems, unchecked = tree.slow("clang-tidy", sources, lambda name: [
-        "clang-tidy-19", "--quiet", "--config-file=" + str(config), name, "--", *tree.flags(name)[1:], "-D", f"LUN_TIDY_{settings[:8]}"],
+        "clang-tidy-19", "--quiet", "--config-file=" + str(config), name, "--", *tree.flags(name)[1:], "-D",
+        f"LUN_TIDY_{settings[:8]}"],
         tree.budget_seconds)
     if unchecked:
         tree.notes.append(f"clang-tidy: {len(unchecked)} of {len(sources)} sources not reached within "
@@ -301,6 +324,7 @@ def shellcheck(tree):
 CHECKS = [
     ("the include table is kept", include_table),
     ("the include table is documented", table_is_documented),
+    ("documents name files that exist", documented_files_exist),
     ("no forbidden words", forbidden_words),
     (f"lines have {LINE_COLUMNS} columns at most", line_length),
     (f"functions have {FUNCTION_LINES} lines at most", function_length),

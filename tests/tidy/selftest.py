@@ -17,6 +17,8 @@ LONG = "// Too long a function, whose braces in \"strings {\" and 'c' do not cou
 # check's function -> (file, its text, what the report must contain)
 FIXTURES = {
     "include_table": ("protocol/iscsi/bad.cpp", "// Bad.\n#include <boost/asio.hpp>\n", "protocol/iscsi/bad.cpp:2:"),
+    "documented_files_exist": ("server/README.md", "Good: `server/README.md`.\nBad: `server/gone.h`.\n",
+                               "server/README.md:2:"),
     "forbidden_words": ("server/control/word.cpp", "// Bad.\n// FIX" "ME later\n", "server/control/word.cpp:2:"),
     "line_length": ("server/control/wide.cpp", "// Bad.\n//" + "x" * 119 + "\n", "server/control/wide.cpp:2: 121"),
     "function_length": ("server/control/long.cpp", LONG, "server/control/long.cpp:3: a function of 72"),
@@ -25,8 +27,10 @@ FIXTURES = {
     "readme_in_folders": ("docker/thing/file.txt", "x\n", "docker/thing/README.md:1:"),
     "test_names": ("tests/unit/a/t.cpp", '// T.\nTEST_CASE("one, two [three]") {}\n', "tests/unit/a/t.cpp:2:"),
     "formatted": ("server/control/ugly.cpp", "// Bad.\nint   ugly ( ) ;\n", "server/control/ugly.cpp:2:"),
-    "headers_compile_alone": ("server/control/needy.h", "// Bad.\n#pragma once\nmissing_type x();\n", "server/control/needy.h:3:"),
-    "clang_tidy": ("server/control/careless.cpp", "// Bad.\nint careless(int a) {\n  if (a = 1) return 2;\n  return a;\n}\n",
+    "headers_compile_alone": ("server/control/needy.h", "// Bad.\n#pragma once\nmissing_type x();\n",
+                              "server/control/needy.h:3:"),
+    "clang_tidy": ("server/control/careless.cpp",
+                   "// Bad.\nint careless(int a) {\n  if (a = 1) a = 2;\n  return a;\n}\n",
                    "server/control/careless.cpp:3:"),
     "shellcheck": ("bad.sh", "#!/bin/bash\nunused=1\n", "bad.sh:2:"),
     "table_is_documented": ("ARCHITECTURE.md", "no table\n", "ARCHITECTURE.md:1:"),
@@ -54,7 +58,8 @@ def main():
 
     for text, expected in MEASURES:
         measured = [lines for _, lines in source.functions(text)]
-        verdict(f"functions are measured in {text.splitlines()[0]!r}", measured == expected, f"{measured}, not {expected}")
+        verdict(f"functions are measured in {text.splitlines()[0]!r}", measured == expected,
+                f"{measured}, not {expected}")
 
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder).resolve()
@@ -66,13 +71,16 @@ def main():
             (root / name).write_text((HERE.parents[1] / name).read_text())
         database = root / "build/debug/compile_commands.json"
         database.parent.mkdir(parents=True)
-        database.write_text(json.dumps([{"directory": str(root), "file": name, "command": f"clang++-19 -std=c++20 -c {name}"}
+        database.write_text(json.dumps([{"directory": str(root), "file": name,
+                                         "command": f"clang++-19 -std=c++20 -c {name}"}
                                         for name in files if name.endswith(".cpp")]))
         for title, check in checks.CHECKS:
             problems = check(checks.Tree(root, budget_seconds=60)) or []
             _, _, expected = FIXTURES[check.__name__]
-            verdict(f"'{title}' reports a violation", any(expected in problem for problem in problems), str(problems[:3]))
-            verdict(f"'{title}' leaves the good file alone", not any("good.h" in problem for problem in problems), str(problems))
+            verdict(f"'{title}' reports a violation", any(expected in problem for problem in problems),
+                    str(problems[:3]))
+            verdict(f"'{title}' leaves the good file alone", not any("good.h" in problem for problem in problems),
+                    str(problems))
     return 1 if failed else 0
 
 

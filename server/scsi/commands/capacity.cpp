@@ -22,7 +22,7 @@ runtime::Task<> read_capacity_10(Execution& execution) {
 
 runtime::Task<> read_capacity_16(Execution& execution) {
   const volume::View& view = execution.view();
-  const backends::Geometry& geometry = execution.volume().geometry();
+  const backends::Geometry& geometry = execution.geometry();
   std::array<std::uint8_t, 32> data{};
   scsi::store64(data, 0, view.block_count() - 1);
   scsi::store32(data, 8, view.block_bytes);
