@@ -2,15 +2,17 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 namespace lunaris::sim {
 
 std::vector<std::byte> pattern(std::size_t count, std::uint32_t seed) {
   std::vector<std::byte> bytes(count);
-  std::uint32_t state = seed * 2654435761U + 1;
-  for (std::byte& byte : bytes) {
-    state = state * 1664525U + 1013904223U;
-    byte = static_cast<std::byte>(state >> 24);
+  std::uint64_t state = seed * 0x9e3779b97f4a7c15U + 1;
+  for (std::size_t at = 0; at < count; at += sizeof state) {
+    state = state * 6364136223846793005U + 1442695040888963407U;
+    const std::uint64_t word = state ^ state >> 29;
+    std::memcpy(bytes.data() + at, &word, std::min(sizeof word, count - at));
   }
   return bytes;
 }
