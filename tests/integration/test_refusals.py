@@ -61,7 +61,8 @@ def test_a_cpu_that_is_not_there_is_named(server):
 
 def test_a_management_socket_that_cannot_be_opened_is_named(server):
     server.write(server.document())
-    server.spawn("--config", str(server.file), "--data", str(server.folder / "data"), "--socket", "/proc/nothing/a.sock")
+    server.spawn("--config", str(server.file), "--data", str(server.folder / "data"),
+                 "--socket", "/proc/nothing/a.sock")
     server.ends_with(1, r"management socket /proc/nothing/a\.sock cannot be opened .*--socket")
 
 

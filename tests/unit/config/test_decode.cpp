@@ -41,7 +41,8 @@ TEST_CASE("a whole document is decoded", "[config]") {
                "shutdown_grace_ms": 100},
     "portals": {"default": {"listen": "[0::1]:3261", "advertise": ["storage.example:3260,1"], "group_tag": 7}},
     "volumes": {"demo": {"size": "1GiB", "backend": {"type": "file", "path": "demo.img", "filters": []},
-                "block_size": 4096, "read_only": true, "uuid": "01234567-89ab-cdef-0123-456789abcdef", "serial": "S1", "product": "P",
+                "block_size": 4096, "read_only": true, "uuid": "01234567-89ab-cdef-0123-456789abcdef", 
+                "serial": "S1", "product": "P",
                 "labels": {"owner": "csi"}}},
     "targets": {"IQN.2026-01.io.Lunaris:Demo": {"alias": "a", "luns": {"5": {"volume": "demo", "read_only": true}},
                 "initiators": ["iqn.1994-05.com.RedHat:node1"], "portals": ["default"]}}})");
