@@ -166,6 +166,7 @@ sigset_t block_signals() {
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&signals, signal);
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);  // a client that hangs up is an error value, not the end
+  ::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is a write error of one volume, not the end
   return signals;
 }
 
