@@ -20,11 +20,11 @@ struct OptionProblem {
 
 /// What a volume asks of its back end, beside the back end's own options.
 struct OpenRequest {
-  std::string name;              // the volume's, for messages
+  std::string name{};            // the volume's, for messages
   std::uint64_t size_bytes = 0;  // 0: whatever is there
   bool read_only = false;
-  bool create = false;      // may make what does not exist yet
-  std::string data_folder;  // relative paths start here
+  bool create = false;        // may make what does not exist yet
+  std::string data_folder{};  // relative paths start here
 };
 
 /// A row of the table. `check` is pure (no file is touched): all problems at once. `open` blocks; management thread.

@@ -166,6 +166,7 @@ sigset_t block_signals() {
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&signals, signal);
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);  // a client that hangs up is an error value, not the end
+  ::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is a write error of one volume, not the end
   return signals;
 }
 
@@ -216,7 +217,7 @@ Foundation::Foundation(const ServeOptions& given)
   open_admin_socket();
   const std::vector<std::string> problems = workers.start();
   if (!problems.empty()) throw std::runtime_error("the workers cannot start:\n  " + joined(problems));
-  for (const std::string& note : workers.notes()) LUN_LOG_WARN(log, "start", "note", note);
+  for (const std::string& note : workers.notes()) LUN_LOG_INFO(log, "start", "note", note);
 }
 
 control::State Foundation::load_initial() {

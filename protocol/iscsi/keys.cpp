@@ -98,7 +98,8 @@ constexpr std::array table{
     // 13.20 to 13.26
     number_row("ErrorRecoveryLevel", KeyRule::minimum, 0, 2, &Parameters::error_recovery_level,
                &Offer::error_recovery_level, false),
-    KeyRow{.name = "SessionType", .rule = KeyRule::session_type, .phases = KeyPhase::login, .leading_only = true},
+    // Leading-only by the standard (13.21), but initiators repeat it on every connection and it changes nothing there.
+    plain_row("SessionType", KeyRule::session_type, KeyPhase::login),
     KeyRow{.name = "TaskReporting",
            .rule = KeyRule::only_default,
            .phases = KeyPhase::operational,

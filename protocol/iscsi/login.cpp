@@ -57,7 +57,7 @@ LoginStep LoginMachine::on_request(const LoginRequest& request, std::span<const 
     case State::admitting:
     case State::finished:
     case State::refused:
-      return {.response = {}, .text = {}, .reason = "login request out of turn"};
+      return {.reason = "login request out of turn"};
   }
   const Check check = check_request(request);
   if (state_ == State::start) {
@@ -186,7 +186,7 @@ LoginStep LoginMachine::advance() {
   if (const auto result = negotiator_.finish(); result.fault != NegotiationFault::none)
     return refuse_with({LoginStatus::initiator_error, to_string(result.fault)});
   state_ = State::admitting;
-  return {.action = LoginStep::Action::admit, .response = {}, .text = {}, .reason = {}};
+  return {.action = LoginStep::Action::admit};
 }
 
 LoginStep LoginMachine::admitted(const Admission& admission) {
@@ -202,13 +202,13 @@ LoginStep LoginMachine::admitted(const Admission& admission) {
 LoginStep LoginMachine::on_other(BhsView header) {
   // Before the first Login Request there is no login to answer in (RFC 7143 6.3).
   const bool in_login = state_ == State::security || state_ == State::operational;
-  if (!in_login) return {.response = {}, .text = {}, .reason = "not a login request"};
+  if (!in_login) return {.reason = "not a login request"};
   request_.initiator_task_tag = peek_initiator_task_tag(header);
   return refuse_with({LoginStatus::invalid_during_login, "not a login request"});
 }
 
 LoginStep LoginMachine::refuse(LoginStatus status, std::string_view reason) {
-  if (state_ == State::finished || state_ == State::refused) return {.response = {}, .text = {}, .reason = reason};
+  if (state_ == State::finished || state_ == State::refused) return {.reason = reason};
   return refuse_with({status, reason});
 }
 
@@ -226,7 +226,7 @@ LoginResponse LoginMachine::make_response() {
 }
 
 LoginStep LoginMachine::respond(bool transit, LoginStep::Action action) {
-  LoginStep step{.action = action, .response = make_response(), .text = {}, .reason = {}};
+  LoginStep step{.action = action, .response = make_response()};
   step.response.transit = transit;
   step.response.next_stage = transit ? request_.next_stage : std::uint8_t{0};
   // While the initiator's own text is incomplete the answer must be empty (RFC 7143 6.2).
@@ -243,8 +243,7 @@ LoginStep LoginMachine::respond(bool transit, LoginStep::Action action) {
 LoginStep LoginMachine::refuse_with(Refusal refusal) {
   state_ = State::refused;
   outgoing_.clear();
-  LoginStep step{
-      .action = LoginStep::Action::refuse, .response = make_response(), .text = {}, .reason = refusal.reason};
+  LoginStep step{.action = LoginStep::Action::refuse, .response = make_response(), .reason = refusal.reason};
   step.response.status = refusal.status;
   const bool moved = refusal.status == LoginStatus::target_moved_temporarily ||
                      refusal.status == LoginStatus::target_moved_permanently;

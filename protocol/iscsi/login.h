@@ -79,9 +79,10 @@ struct LoginStep {
     close,    // close without a word (the peer speaks no iSCSI, or went past a limit after a refusal)
   };
   Action action = Action::close;
-  LoginResponse response;   // sn.exp_cmd_sn/max_cmd_sn are the login's; the session may overwrite max_cmd_sn for `done`
-  std::string_view text;    // valid until the machine is called again
-  std::string_view reason;  // words for the log on refuse and close; static
+  LoginResponse
+      response{};           // sn.exp_cmd_sn/max_cmd_sn are the login's; the session may overwrite max_cmd_sn for `done`
+  std::string_view text{};  // valid until the machine is called again
+  std::string_view reason{};  // words for the log on refuse and close; static
 };
 
 /// The owner's answer to `admit`.

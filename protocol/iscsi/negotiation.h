@@ -48,8 +48,7 @@ class Negotiator {
   /// Adds what a target says unasked in the operational stage: MaxRecvDataSegmentLength, once.
   void declare(TextBuilder& answers);
 
-  /// Another offer takes over (the target is known now); before any operational key was received.
-  void set_offer(const Offer& offer) noexcept { offer_ = &offer; }
+  /// Before any key was received.
   void set_leading(bool leading) noexcept { leading_ = leading; }
 
   [[nodiscard]] const Parameters& parameters() const noexcept { return parameters_; }

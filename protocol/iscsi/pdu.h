@@ -17,7 +17,7 @@ namespace lunaris::iscsi {
 /// Basic Header Segment (RFC 7143 11.2.1).
 inline constexpr std::size_t bhs_bytes = 48;
 /// TotalAHSLength counts 255 words at most.
-inline constexpr std::size_t ahs_bytes_max = 255 * 4;
+inline constexpr std::size_t ahs_bytes_max = std::size_t{255} * 4;
 inline constexpr std::size_t digest_bytes = 4;
 /// DataSegmentLength is a 24-bit field.
 inline constexpr std::uint32_t data_segment_bytes_max = (1u << 24) - 1;
@@ -42,7 +42,7 @@ struct NopOut {
   std::uint64_t lun = 0;
   std::uint32_t initiator_task_tag = reserved_tag;  // reserved_tag: no answer wanted
   std::uint32_t target_transfer_tag = reserved_tag;
-  SerialNumber cmd_sn, exp_stat_sn;
+  SerialNumber cmd_sn{}, exp_stat_sn{};
   std::uint32_t data_segment_length = 0;
 };
 
@@ -58,9 +58,9 @@ struct ScsiCommand {
   std::uint64_t lun = 0;
   std::uint32_t initiator_task_tag = 0;
   std::uint32_t expected_data_transfer_length = 0;
-  SerialNumber cmd_sn, exp_stat_sn;
+  SerialNumber cmd_sn{}, exp_stat_sn{};
   std::array<std::uint8_t, 16> cdb{};
-  std::span<const std::byte> cdb_extension;
+  std::span<const std::byte> cdb_extension{};
   /// Bidirectional commands name their read length in an AHS (11.2.2.4); without one it is 0.
   std::uint32_t bidirectional_read_length = 0;
   std::uint32_t data_segment_length = 0;  // immediate data
@@ -78,7 +78,7 @@ struct TaskManagementRequest {
   std::uint64_t lun = 0;
   std::uint32_t initiator_task_tag = 0;
   std::uint32_t referenced_task_tag = reserved_tag;
-  SerialNumber cmd_sn, exp_stat_sn, ref_cmd_sn, exp_data_sn;
+  SerialNumber cmd_sn{}, exp_stat_sn{}, ref_cmd_sn{}, exp_data_sn{};
 };
 
 /// RFC 7143 11.7, Data-Out.
@@ -87,7 +87,7 @@ struct DataOut {
   std::uint64_t lun = 0;
   std::uint32_t initiator_task_tag = 0;
   std::uint32_t target_transfer_tag = reserved_tag;  // reserved_tag: unsolicited
-  SerialNumber exp_stat_sn, data_sn;
+  SerialNumber exp_stat_sn{}, data_sn{};
   std::uint32_t buffer_offset = 0;
   std::uint32_t data_segment_length = 0;
 };
@@ -100,7 +100,7 @@ struct TextRequest {
   std::uint64_t lun = 0;
   std::uint32_t initiator_task_tag = 0;
   std::uint32_t target_transfer_tag = reserved_tag;
-  SerialNumber cmd_sn, exp_stat_sn;
+  SerialNumber cmd_sn{}, exp_stat_sn{};
   std::uint32_t data_segment_length = 0;
 };
 
@@ -117,7 +117,7 @@ struct LoginRequest {
   std::uint16_t tsih = 0;
   std::uint32_t initiator_task_tag = 0;
   std::uint16_t cid = 0;
-  SerialNumber cmd_sn, exp_stat_sn;
+  SerialNumber cmd_sn{}, exp_stat_sn{};
   std::uint32_t data_segment_length = 0;
 };
 
@@ -127,7 +127,7 @@ struct LogoutRequest {
   std::uint8_t reason = 0;  // LogoutReason, or unknown
   std::uint32_t initiator_task_tag = 0;
   std::uint16_t cid = 0;
-  SerialNumber cmd_sn, exp_stat_sn;
+  SerialNumber cmd_sn{}, exp_stat_sn{};
 };
 
 /// RFC 7143 11.16.
@@ -136,7 +136,7 @@ struct SnackRequest {
   std::uint64_t lun = 0;
   std::uint32_t initiator_task_tag = reserved_tag;
   std::uint32_t target_transfer_tag = reserved_tag;
-  SerialNumber exp_stat_sn;
+  SerialNumber exp_stat_sn{};
   std::uint32_t begin_run = 0;
   std::uint32_t run_length = 0;
 };
@@ -145,7 +145,7 @@ struct SnackRequest {
 
 /// StatSN, ExpCmdSN and MaxCmdSN, which stand at the same place in every response (RFC 7143 4.2.2).
 struct SequenceNumbers {
-  SerialNumber stat_sn, exp_cmd_sn, max_cmd_sn;
+  SerialNumber stat_sn{}, exp_cmd_sn{}, max_cmd_sn{};
   constexpr bool operator==(const SequenceNumbers&) const = default;
 };
 
@@ -161,7 +161,7 @@ struct NopIn {
   std::uint64_t lun = 0;
   std::uint32_t initiator_task_tag = reserved_tag;   // reserved_tag: not an answer
   std::uint32_t target_transfer_tag = reserved_tag;  // not reserved_tag: an answer is wanted
-  SequenceNumbers sn;
+  SequenceNumbers sn{};
   std::uint32_t data_segment_length = 0;
 };
 
@@ -171,11 +171,11 @@ struct ScsiResponse {
   std::uint8_t status = 0;  // SAM status code
   std::uint32_t initiator_task_tag = 0;
   std::uint32_t snack_tag = 0;
-  SequenceNumbers sn;
+  SequenceNumbers sn{};
   /// The number of R2T and Data-In PDUs sent for the command (11.4.8).
-  SerialNumber exp_data_sn;
-  Residual residual;
-  Residual bidirectional_residual;
+  SerialNumber exp_data_sn{};
+  Residual residual{};
+  Residual bidirectional_residual{};
   /// SAM-5 status qualifier (RFC 7144), 0 unless iSCSIProtocolLevel is at least 2.
   std::uint16_t status_qualifier = 0;
   std::uint32_t data_segment_length = 0;
@@ -185,7 +185,7 @@ struct ScsiResponse {
 struct TaskManagementResponse {
   TaskManagementResponseCode response = TaskManagementResponseCode::function_complete;
   std::uint32_t initiator_task_tag = 0;
-  SequenceNumbers sn;
+  SequenceNumbers sn{};
 };
 
 /// RFC 7143 11.7, Data-In. With has_status the response is collapsed into it: status, residual and StatSN count.
@@ -197,10 +197,10 @@ struct DataIn {
   std::uint64_t lun = 0;  // meaningful with a Target Transfer Tag only
   std::uint32_t initiator_task_tag = 0;
   std::uint32_t target_transfer_tag = reserved_tag;
-  SequenceNumbers sn;  // stat_sn meaningful with has_status
-  SerialNumber data_sn;
+  SequenceNumbers sn{};  // stat_sn meaningful with has_status
+  SerialNumber data_sn{};
   std::uint32_t buffer_offset = 0;
-  Residual residual;  // meaningful with has_status
+  Residual residual{};  // meaningful with has_status
   std::uint32_t data_segment_length = 0;
 };
 
@@ -209,8 +209,8 @@ struct R2t {
   std::uint64_t lun = 0;
   std::uint32_t initiator_task_tag = 0;
   std::uint32_t target_transfer_tag = 0;
-  SequenceNumbers sn;  // stat_sn is the next one, not advanced
-  SerialNumber r2t_sn;
+  SequenceNumbers sn{};  // stat_sn is the next one, not advanced
+  SerialNumber r2t_sn{};
   std::uint32_t buffer_offset = 0;
   std::uint32_t desired_data_transfer_length = 0;
 };
@@ -222,7 +222,7 @@ struct TextResponse {
   std::uint64_t lun = 0;
   std::uint32_t initiator_task_tag = 0;
   std::uint32_t target_transfer_tag = reserved_tag;
-  SequenceNumbers sn;
+  SequenceNumbers sn{};
   std::uint32_t data_segment_length = 0;
 };
 
@@ -237,7 +237,7 @@ struct LoginResponse {
   Isid isid = 0;
   std::uint16_t tsih = 0;
   std::uint32_t initiator_task_tag = 0;
-  SequenceNumbers sn;
+  SequenceNumbers sn{};
   LoginStatus status = LoginStatus::success;
   std::uint32_t data_segment_length = 0;
 };
@@ -246,7 +246,7 @@ struct LoginResponse {
 struct LogoutResponse {
   LogoutResponseCode response = LogoutResponseCode::success;
   std::uint32_t initiator_task_tag = 0;
-  SequenceNumbers sn;
+  SequenceNumbers sn{};
   std::uint16_t time2wait_s = 0;
   std::uint16_t time2retain_s = 0;
 };
@@ -256,7 +256,7 @@ struct AsyncMessage {
   AsyncEvent event = AsyncEvent::scsi_event;
   std::uint8_t vendor_code = 0;
   std::uint64_t lun = 0;
-  SequenceNumbers sn;
+  SequenceNumbers sn{};
   std::uint16_t parameter1 = 0, parameter2 = 0, parameter3 = 0;
   std::uint32_t data_segment_length = 0;
 };
@@ -264,15 +264,15 @@ struct AsyncMessage {
 /// RFC 7143 11.17. The data segment is the header of the rejected PDU, 48 bytes (and its AHS and digest if wanted).
 struct Reject {
   RejectReason reason = RejectReason::protocol_error;
-  SequenceNumbers sn;
-  SerialNumber data_sn;  // or R2TSN; 0 unless a SNACK is rejected
+  SequenceNumbers sn{};
+  SerialNumber data_sn{};  // or R2TSN; 0 unless a SNACK is rejected
   std::uint32_t data_segment_length = 0;
 };
 
 /// Why a header is not a PDU we can act on: the reason for the Reject and words for the log.
 struct Malformed {
   RejectReason reason = RejectReason::protocol_error;
-  std::string_view what;  // static text
+  std::string_view what{};  // static text
 };
 
 using RequestPdu = std::variant<Malformed, NopOut, ScsiCommand, TaskManagementRequest, LoginRequest, TextRequest,

@@ -17,7 +17,7 @@ inline constexpr std::size_t key_name_bytes_max = 63;
 /// limit in the key table; this one bounds values of keys we do not know.
 inline constexpr std::size_t value_bytes_max = 8191;
 /// Text of one negotiation, and the pairs in it.
-inline constexpr std::size_t negotiation_text_bytes_max = 64 * 1024;
+inline constexpr std::size_t negotiation_text_bytes_max = std::size_t{64} * 1024;
 inline constexpr std::size_t pairs_max = 512;
 
 struct KeyValue {

@@ -76,7 +76,7 @@ void TextExchange::send_targets(std::string_view value) {
 }
 
 TextStep TextExchange::respond(const TextRequest& request) {
-  TextStep step{.action = TextStep::Action::respond, .response = {}, .text = {}, .reason = {}, .what = {}};
+  TextStep step{.action = TextStep::Action::respond};
   step.response.lun = request.lun;
   step.response.initiator_task_tag = request.initiator_task_tag;
   if (!request.continues) {
@@ -101,7 +101,7 @@ TextStep TextExchange::respond(const TextRequest& request) {
 TextStep TextExchange::reject(RejectReason reason, std::string_view what) {
   state_ = State::idle;
   outgoing_.clear();
-  return {.action = TextStep::Action::reject, .response = {}, .text = {}, .reason = reason, .what = what};
+  return {.action = TextStep::Action::reject, .reason = reason, .what = what};
 }
 
 }  // namespace lunaris::iscsi

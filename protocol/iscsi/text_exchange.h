@@ -31,10 +31,10 @@ class TextHost {
 struct TextStep {
   enum class Action : std::uint8_t { respond, reject };
   Action action = Action::reject;
-  TextResponse response;  // lun, tag, F, C, Target Transfer Tag set; sequence numbers are the session's
-  std::string_view text;  // valid until the machine is called again
+  TextResponse response{};  // lun, tag, F, C, Target Transfer Tag set; sequence numbers are the session's
+  std::string_view text{};  // valid until the machine is called again
   RejectReason reason = RejectReason::protocol_error;
-  std::string_view what;  // words for the log on reject; static
+  std::string_view what{};  // words for the log on reject; static
 };
 
 /// One per connection; at most one exchange at a time (a request with the reserved Target Transfer Tag starts a new one

@@ -160,7 +160,8 @@ ReplyBytes encode_logical_block_provisioning(const Provisioning& provisioning) {
   const unsigned unmap = provisioning.unmap ? 0xe0U : 0U;                              // LBPU, LBPWS, LBPWS10
   const unsigned zeros = provisioning.unmap && provisioning.reads_zeros ? 0x04U : 0U;  // LBPRZ 001b
   store8(bytes, 5, unmap | zeros);
-  const unsigned resource = !provisioning.unmap ? 0U : 2U;  // PROVISIONING TYPE: full or thin
+  // PROVISIONING TYPE: fully provisioned, resource provisioned, thin provisioned.
+  const unsigned resource = !provisioning.unmap ? 0U : provisioning.thin ? 2U : 1U;
   store8(bytes, 6, resource);
   return bytes;
 }

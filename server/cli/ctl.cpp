@@ -75,6 +75,17 @@ std::string luns_text(const json::object& target) {
   return text;
 }
 
+std::string members_text(const json::object& change) {
+  const json::value* list = change.if_contains("members");
+  std::string text;
+  if (list == nullptr || !list->is_array()) return text;
+  for (const json::value& member : list->get_array()) {
+    if (const json::string* name = member.if_string())
+      text += (text.empty() ? "" : ", ") + std::string(name->data(), name->size());
+  }
+  return text;
+}
+
 void print_failures(const json::value& result) {
   for (const json::object& failure : objects_of(result, "failures")) {
     std::cout << "failed: " << text_of(failure, "pointer") << ": " << text_of(failure, "reason") << "\n";
@@ -105,17 +116,17 @@ void print_status(const json::value& result) {
   print_failures(result);
 }
 
+/// "update volumes/a: size, labels", a line per element of the list `member`.
 void print_names(std::string_view verb, const json::object& changes, std::string_view member) {
   const json::value* list = changes.if_contains(member);
   if (list == nullptr || !list->is_array()) return;
   for (const json::value& element : list->get_array()) {
     if (const json::string* name = element.if_string()) {
-      std::cout << verb << " " << *name << "\n";
+      std::cout << verb << " " << std::string_view(name->data(), name->size()) << "\n";
     } else if (element.is_object()) {
       const json::object& object = element.get_object();
-      const std::string reason = text_of(object, "reason");
-      std::cout << verb << " " << text_of(object, "name")
-                << (reason.empty() ? text_of(object, "members") : ": " + reason) << "\n";
+      std::cout << verb << " " << text_of(object, "name") << ": " << text_of(object, "reason") << members_text(object)
+                << "\n";
     }
   }
 }

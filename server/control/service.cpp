@@ -169,9 +169,13 @@ Task<Outcome> Service::change(config::Document document, Outcome outcome, Reconc
 }
 
 void Service::log_outcome(const Outcome& outcome) const {
-  const observe::Level level = outcome.is_refused() ? observe::Level::error : observe::Level::info;
-  LUN_LOG_AT(log, level, "configuration", "status", to_string(outcome.status), "revision", outcome.revision, "changes",
-             outcome.changes.size(), "failures", outcome.failures.size(), "reason", outcome.detail);
+  if (outcome.is_refused()) {
+    LUN_LOG_ERROR(log, "configuration refused", "status", to_string(outcome.status), "reason", outcome.detail,
+                  "revision", outcome.revision);
+  } else {
+    LUN_LOG_INFO(log, "configuration in force", "status", to_string(outcome.status), "revision", outcome.revision,
+                 "changes", outcome.changes.size(), "failures", outcome.failures.size());
+  }
   for (const config::Problem& problem : outcome.problems)
     LUN_LOG_WARN(log, "problem", "what", config::to_string(problem));
 }

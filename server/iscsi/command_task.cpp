@@ -165,6 +165,8 @@ std::span<std::byte> CommandTask::data_out(const iscsi::DataOut& pdu) noexcept {
     wake_.set();
     return {};
   }
+  // The end of a sequence makes room for the next R2T.
+  if (pdu.final_bit && phase_ == Phase::running) session_.out().push_urgent(*this);
   const std::uint32_t end = pdu.buffer_offset + pdu.data_segment_length;
   LUN_ASSERT(landing_covers(pdu.buffer_offset, end));
   filling_ = true;

@@ -61,10 +61,15 @@ iscsi::LoginAccess Login::access(const iscsi::LoginIdentity& identity) {
 }
 
 runtime::Task<bool> Login::read_some() {
-  const iovec vector{chunk_.data(), chunk_.size()};
-  const std::int32_t count = co_await stream_->read({&vector, 1});
+  std::array<iovec, 2> vectors;
+  std::size_t pieces = 0;
+  for (const std::span<std::byte> missing : reader_.missing()) vectors[pieces++] = {missing.data(), missing.size()};
+  vectors[pieces++] = {chunk_.data(), chunk_.size()};
+  const std::int32_t count = co_await stream_->read({vectors.data(), pieces});
   if (count <= 0 || cancelled_) co_return false;
-  reader_.feed(std::span(chunk_).first(static_cast<std::size_t>(count)));
+  const std::size_t direct = std::min(static_cast<std::size_t>(count), reader_.missing_bytes());
+  reader_.direct_filled(direct);
+  reader_.feed(std::span(chunk_).first(static_cast<std::size_t>(count) - direct));
   co_return true;
 }
 

@@ -27,20 +27,28 @@ struct Execution {
   runtime::Worker& worker;
   const CommandRow* row = nullptr;
   UnitNexus* unit = nullptr;
-  std::optional<volume::Port::Pass> pass;
+  std::optional<volume::Port::Pass> pass;  // not held while the command waits for its turn
   scsi::BlockCdb blocks;
   scsi::ModeSettings settings;  // the unit's, as they were when the command's turn came
 
   [[nodiscard]] bool aborted() const noexcept { return command.aborted; }
   [[nodiscard]] volume::Port& port() const noexcept { return pass->port(); }
-  /// With a pass, the view the command runs under; else the newest one, which may change at any suspension.
+  /// With a pass, the view the command runs under; else the last one that is known, good until the next suspension.
   [[nodiscard]] const volume::View& view() const noexcept;
   [[nodiscard]] backends::BlockChannel& channel() const noexcept { return pass->port().channel(); }
   [[nodiscard]] volume::Volume& volume() const noexcept { return unit->state().volume(); }
+  [[nodiscard]] const backends::Geometry& geometry() const noexcept { return unit->state().geometry(); }
   [[nodiscard]] bool is_write_protected() const noexcept {
     return view().read_only || unit->is_read_only() || settings.software_write_protect;
   }
   [[nodiscard]] std::uint64_t byte_offset(std::uint64_t lba) const noexcept { return lba * view().block_bytes; }
+
+  /// Takes part in the volume's newest view, unless the volume is closing.
+  void enter_volume() {
+    volume::Port* const port = unit->port();
+    if (port == nullptr) return;
+    if (std::optional<volume::Port::Pass> entered = port->enter()) pass.emplace(std::move(*entered));
+  }
 
   // --- outcomes: the last one set is the command's ------------------------------------------------------------------
   void check_condition(const scsi::SenseData& data) noexcept {
@@ -66,8 +74,8 @@ struct Execution {
 inline const volume::View& Execution::view() const noexcept {
   static const volume::View unreachable;
   if (pass) return pass->view();
-  volume::Port* const port = unit->port();
-  return port == nullptr ? unreachable : port->view();
+  volume::Port* const reached = unit->port();
+  return reached == nullptr ? unreachable : reached->view();
 }
 
 }  // namespace lunaris::scsi_server

@@ -16,8 +16,10 @@ inline constexpr std::uint64_t stride_bytes = std::uint64_t{64} << 20;
 inline constexpr std::uint32_t optimal_transfer_bytes = std::uint32_t{1} << 20;
 /// Descriptors in one GET LBA STATUS reply.
 inline constexpr std::uint32_t lba_status_descriptors_max = 256;
-/// LUNs that fit the flat address space (SAM-5 4.7.7.3).
-inline constexpr std::uint32_t luns_max = 16384;
+/// Bytes one call to the device covers meanwhile.
+inline constexpr std::uint64_t lba_status_stride_bytes = std::uint64_t{1} << 30;
+/// One GET LBA STATUS looks at this much of the medium at most; its reply may end anywhere (SBC-4 5.6).
+inline constexpr std::uint64_t lba_status_bytes_max = std::uint64_t{64} << 30;
 /// Every target port is in the one group there is.
 inline constexpr std::uint16_t target_port_group = 1;
 

@@ -27,7 +27,8 @@ bool check_cdb(Execution& execution) {
 /// What is checked as a command arrives (SAM-5 5.14: unit attentions come before everything else). False: outcome set.
 bool admit(Execution& execution) {
   UnitNexus& unit = *execution.unit;
-  if (volume::Port* const port = unit.port()) unit.notice(port->view());
+  execution.enter_volume();
+  if (execution.pass) unit.notice(execution.view());
   const CommandRow* const row = execution.row;
   if (unit.attentions().is_pending() && (row == nullptr || !row->has(command_flags::with_attention))) {
     const scsi::AdditionalSense condition = *unit.attentions().take();
@@ -47,7 +48,7 @@ bool admit(Execution& execution) {
     }
     return false;
   }
-  if (row->has(command_flags::needs_discard) && execution.volume().geometry().discard_granularity == 0) {
+  if (row->has(command_flags::needs_discard) && execution.geometry().discard_granularity == 0) {
     execution.illegal_request(scsi::additional_sense::invalid_command_operation_code);
     return false;
   }
@@ -62,9 +63,6 @@ bool admit(Execution& execution) {
 bool prepare(Execution& execution) {
   const CommandRow& row = *execution.row;
   execution.settings = execution.unit->state().settings();
-  if (volume::Port* const port = execution.unit->port()) {
-    if (std::optional<volume::Port::Pass> entered = port->enter()) execution.pass.emplace(std::move(*entered));
-  }
   if (!row.has(command_flags::without_medium)) {
     if (const std::optional<scsi::SenseData> problem = health_problem(execution)) {
       execution.check_condition(*problem);
@@ -155,7 +153,12 @@ runtime::Task<> Nexus::execute(Command& command) {
 
   TaskEntry entry(command);
   unit->join(entry);
-  co_await unit->tasks().turn(entry);
+  if (!entry.is_enabled()) {
+    // What it agreed with may be history when its turn comes, and `publish` must not wait for it.
+    execution.pass.reset();
+    co_await unit->tasks().turn(entry);
+    if (!command.aborted) execution.enter_volume();
+  }
   if (!command.aborted && prepare(execution)) co_await execution.row->handler(execution);
   execution.pass.reset();
   unit->leave(entry);

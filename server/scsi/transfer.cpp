@@ -81,7 +81,7 @@ std::uint64_t offered_bytes(const Execution& execution, std::uint64_t blocks) no
 
 backends::WriteFlags write_flags(const Execution& execution, bool force_unit_access) noexcept {
   const bool wanted = force_unit_access || !execution.settings.write_cache_enabled;
-  return {.force_unit_access = wanted && execution.volume().geometry().volatile_cache};
+  return {.force_unit_access = wanted && execution.geometry().volatile_cache};
 }
 
 runtime::Task<bool> settle(Execution& execution) {

@@ -1,6 +1,9 @@
 // The parts behind a LogicalUnit: who is told what, and how everything on a unit is brought to an end.
 #include "server/scsi/unit_state.h"
 
+#include <optional>
+#include <vector>
+
 #include "server/runtime/assert.h"
 
 namespace lunaris::scsi_server {
@@ -20,10 +23,9 @@ scsi::ModeSettings unpack(std::uint8_t bits) noexcept {
           .software_write_protect = (bits & write_protect_bit) != 0};
 }
 
-/// Keeps `state` alive while one of its parts works on another worker.
-runtime::Task<bool> abort_all_there(std::shared_ptr<UnitState> state, UnitOnWorker& part,
-                                    scsi::AdditionalSense condition, const void* except_nexus) {
-  co_await part.abort_all(condition, except_nexus);
+/// Keeps `state` alive while one of its parts waits on another worker.
+runtime::Task<bool> drained_there(std::shared_ptr<UnitState> state, UnitOnWorker& part, std::uint64_t bound) {
+  co_await part.drained(bound);
   static_cast<void>(state);
   co_return true;
 }
@@ -52,11 +54,20 @@ void UnitOnWorker::announce(scsi::AdditionalSense condition, const void* except_
   }
 }
 
-runtime::Task<> UnitOnWorker::abort_all(scsi::AdditionalSense condition, const void* except_nexus) {
-  Drain drain;
-  drain.bound = sequence_;
-  for (UnitNexus* nexus = first_; nexus != nullptr; nexus = nexus->next_) drain.remaining += nexus->abort_tasks();
+std::uint64_t UnitOnWorker::abort_all(scsi::AdditionalSense condition, const void* except_nexus) noexcept {
+  for (UnitNexus* nexus = first_; nexus != nullptr; nexus = nexus->next_) nexus->abort_tasks();
   announce(condition, except_nexus);
+  return sequence_;
+}
+
+runtime::Task<> UnitOnWorker::drained(std::uint64_t bound) {
+  Drain drain;
+  drain.bound = bound;
+  for (UnitNexus* nexus = first_; nexus != nullptr; nexus = nexus->next_) {
+    for (TaskEntry* entry = nexus->tasks_.first(); entry != nullptr && entry->sequence < bound; entry = entry->next()) {
+      ++drain.remaining;
+    }
+  }
   if (drain.remaining == 0) co_return;
   drain.next = first_drain_;
   first_drain_ = &drain;
@@ -76,7 +87,7 @@ void UnitOnWorker::count_down(std::uint64_t sequence) noexcept {
 }
 
 UnitState::UnitState(std::shared_ptr<volume::Volume> volume)
-    : volume_(std::move(volume)), settings_(pack(default_settings())) {}
+    : volume_(std::move(volume)), geometry_(volume_->geometry()), settings_(pack(default_settings())) {}
 
 UnitState::~UnitState() {
   for (UnitOnWorker* part = first_.load(std::memory_order_acquire); part != nullptr;) {
@@ -100,7 +111,7 @@ UnitOnWorker& UnitState::on(runtime::Worker& worker) {
 }
 
 scsi::ModeSettings UnitState::default_settings() const noexcept {
-  return {.write_cache_enabled = volume_->geometry().volatile_cache};
+  return {.write_cache_enabled = geometry_.volatile_cache};
 }
 
 scsi::ModeSettings UnitState::settings() const noexcept {
@@ -122,17 +133,34 @@ void UnitState::announce(scsi::AdditionalSense condition, const void* except_nex
   }
 }
 
+// Every worker aborts before any is waited for: a device that hangs on one must not let commands succeed on another.
+// A worker that has stopped has no tasks left: its answer, nothing, is as good as "done".
 runtime::Task<> UnitState::reset(const void* except_nexus) {
   const std::shared_ptr<UnitState> self = shared_from_this();
   const scsi::AdditionalSense condition = scsi::additional_sense::bus_device_reset_function_occurred;
   set_settings(default_settings());
+  struct Aborted {
+    UnitOnWorker* part;
+    std::uint64_t bound;
+  };
+  std::vector<Aborted> aborted;
   for (UnitOnWorker* part = first_.load(std::memory_order_acquire); part != nullptr; part = part->next_) {
+    std::optional<std::uint64_t> bound;
     if (runtime::Worker::current() == &part->worker_) {
-      co_await part->abort_all(condition, except_nexus);
+      bound = part->abort_all(condition, except_nexus);
     } else {
-      // A worker that has stopped has no tasks left: its answer, nothing, is as good as "done".
+      bound = co_await part->worker_.ask(
+          [self, part, condition, except_nexus] { return part->abort_all(condition, except_nexus); });
+    }
+    if (bound) aborted.push_back({part, *bound});
+  }
+  for (const Aborted& each : aborted) {
+    UnitOnWorker* const part = each.part;
+    if (runtime::Worker::current() == &part->worker_) {
+      co_await part->drained(each.bound);
+    } else {
       static_cast<void>(co_await part->worker_.ask_task(
-          [self, part, condition, except_nexus] { return abort_all_there(self, *part, condition, except_nexus); }));
+          [self, part, bound = each.bound] { return drained_there(self, *part, bound); }));
     }
   }
 }
@@ -162,7 +190,7 @@ volume::Port* UnitNexus::port() noexcept {
   if (port_ != nullptr) return port_;
   backends::Result<volume::Port*> opened = state_->volume().port(worker_);
   if (opened.has_error()) return nullptr;
-  if ((*opened)->view().block_bytes % state_->volume().geometry().io_alignment != 0) return nullptr;
+  if ((*opened)->view().block_bytes % state_->geometry().io_alignment != 0) return nullptr;
   port_ = *opened;
   return port_;
 }
@@ -183,14 +211,11 @@ void UnitNexus::leave(TaskEntry& entry) noexcept {
   on_worker_.ended(entry.sequence);
 }
 
-std::uint64_t UnitNexus::abort_tasks() noexcept {
-  std::uint64_t count = 0;
+void UnitNexus::abort_tasks() noexcept {
   for (TaskEntry* entry = tasks_.first(); entry != nullptr; entry = entry->next()) {
     tasks_.abort(*entry);
     if (entry->command().data != nullptr) entry->command().data->give_up();
-    ++count;
   }
-  return count;
 }
 
 void UnitNexus::look_at(const volume::View& view) noexcept {

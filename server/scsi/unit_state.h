@@ -37,9 +37,11 @@ class UnitOnWorker {
   }
 
   void announce(scsi::AdditionalSense condition, const void* except_nexus) noexcept;
-  /// Aborts every task of every nexus here, raises `condition` for all but `except_nexus`, and returns when the tasks
-  /// have ended. Tasks that come later are not waited for.
-  runtime::Task<> abort_all(scsi::AdditionalSense condition, const void* except_nexus);
+  /// Aborts every task of every nexus here and raises `condition` for all but `except_nexus`. Answers the sequence
+  /// number below which all of them are.
+  std::uint64_t abort_all(scsi::AdditionalSense condition, const void* except_nexus) noexcept;
+  /// Returns when every task with a sequence number below `bound` has ended.
+  runtime::Task<> drained(std::uint64_t bound);
 
  private:
   friend class UnitState;
@@ -68,6 +70,8 @@ class UnitState : public std::enable_shared_from_this<UnitState> {
   UnitState& operator=(const UnitState&) = delete;
 
   [[nodiscard]] volume::Volume& volume() const noexcept { return *volume_; }
+  /// The device's, but for its size; there even when the volume has closed its device.
+  [[nodiscard]] const backends::Geometry& geometry() const noexcept { return geometry_; }
 
   /// On `worker` itself.
   [[nodiscard]] UnitOnWorker& on(runtime::Worker& worker);
@@ -83,6 +87,7 @@ class UnitState : public std::enable_shared_from_this<UnitState> {
 
  private:
   std::shared_ptr<volume::Volume> volume_;
+  const backends::Geometry geometry_;
   std::atomic<std::uint8_t> settings_;
   std::atomic<UnitOnWorker*> first_{nullptr};  // grows only; entries live as long as the state
 };
@@ -110,8 +115,8 @@ class UnitNexus {
 
   void join(TaskEntry& entry) noexcept;
   void leave(TaskEntry& entry) noexcept;
-  /// Marks all tasks aborted, wakes those that wait and tells their movers. Answers how many there are.
-  std::uint64_t abort_tasks() noexcept;
+  /// Marks all tasks aborted, wakes those that wait and tells their movers.
+  void abort_tasks() noexcept;
   /// Raises a unit attention for what has changed since this nexus last looked: the capacity, write protection.
   void notice(const volume::View& view) noexcept {
     if (view.generation != seen_generation_) look_at(view);

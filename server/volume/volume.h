@@ -26,18 +26,22 @@ struct Identity {
   std::string serial;                   // 32; empty: the UUID in hexadecimal
 };
 
-enum class Health : std::uint8_t { online, failed /* a flush failed or the device is gone; reopened by the operator */, offline };
+enum class Health : std::uint8_t {
+  online,
+  failed /* a flush failed or the device is gone; reopened by the operator */,
+  offline
+};
 
 /// An immutable snapshot of everything a command must agree with. A new one is published; the old one ends when the
 /// last command that started under it has ended.
 struct View {
   std::uint64_t generation = 0;
   std::uint64_t size_bytes = 0;
-  std::uint32_t block_bytes = 512;           // logical block: 512 or 4096
+  std::uint32_t block_bytes = 512;  // logical block: 512 or 4096
   std::uint32_t physical_block_bytes = 4096;
   bool read_only = false;
   Health health = Health::online;
-  std::string health_reason;                 // in words, when not online
+  std::string health_reason;  // in words, when not online
   [[nodiscard]] std::uint64_t block_count() const noexcept { return size_bytes / block_bytes; }
 };
 
@@ -102,11 +106,12 @@ class Port {
   PortCounters counters_;
 };
 
-/// Created and closed on the management worker, which outlives it, as do the workers that have ports; `port`, `view` and
-/// `fail` as said. Lives until `close` has returned.
+/// Created and closed on the management worker, which outlives it, as do the workers that have ports; `port`, `view`
+/// and `fail` as said. Lives until `close` has returned.
 class Volume {
  public:
-  Volume(runtime::Worker& management, Identity identity, std::unique_ptr<backends::BlockDevice> device, View first_view);
+  Volume(runtime::Worker& management, Identity identity, std::unique_ptr<backends::BlockDevice> device,
+         View first_view);
   ~Volume();  // asserts that it is closed
   Volume(const Volume&) = delete;
   Volume& operator=(const Volume&) = delete;

@@ -19,7 +19,8 @@ def crc32c(data):
 
 def header(opcode, flags=0x80, byte2=0, byte3=0, ahs=b"", data=b"", lun=b"\0" * 8, tag=1, words=()):
     """48 bytes: the words are those from byte 20 on."""
-    head = struct.pack(">BBBBB3s8sI", opcode, flags, byte2, byte3, len(ahs) // 4, len(data).to_bytes(3, "big"), lun, tag)
+    length = len(data).to_bytes(3, "big")
+    head = struct.pack(">BBBBB3s8sI", opcode, flags, byte2, byte3, len(ahs) // 4, length, lun, tag)
     tail = b"".join(struct.pack(">I", word) for word in words)
     return (head + tail).ljust(48, b"\0") + ahs
 
@@ -80,7 +81,8 @@ SEEDS = {
     "iscsi_stream": {
         "plain": b"\0\x1f" + pdu(0x00, data=b"ping!") + pdu(0x00) + pdu(0x00, data=b"x" * 600),
         "digests": b"\x03\x06" + pdu(0x00, data=b"ping!", digests=(True, True)) + pdu(0x00, digests=(True, True)),
-        "damaged_data": b"\x03\xff" + pdu(0x00, data=b"ping!", digests=(True, True))[:-1] + b"?" + pdu(0x00, digests=(1, 1)),
+        "damaged_data": (b"\x03\xff" + pdu(0x00, data=b"ping!", digests=(True, True))[:-1] + b"?" +
+                         pdu(0x00, digests=(True, True))),
         "damaged_header": b"\x01\xff" + pdu(0x00, digests=(True, False))[:-1] + b"?",
         "ahs": b"\x21\x03" + pdu(0x01, 0xA1, ahs=EXTENDED, data=b"d" * 33, digests=(True, False)),
         "parts": b"\x42\x28" + pdu(0x05, data=b"0123456789" * 40, digests=(False, True)) * 2,
@@ -89,11 +91,14 @@ SEEDS = {
     },
     "iscsi_text": {
         "names": b"\x0c" + text(*NAMES, *CHAP), "operational": b"\x1c" + text(*OPERATIONAL),
-        "discovery": b"\x1c" + text("SessionType=Discovery", *OPERATIONAL), "send_targets": b"\x2c" + text("SendTargets=All"),
+        "discovery": b"\x1c" + text("SessionType=Discovery", *OPERATIONAL),
+        "send_targets": b"\x2c" + text("SendTargets=All"),
         "numbers": b"\x1c" + text("MaxBurstLength=0x200", "FirstBurstLength=99999999999", "MaxOutstandingR2T=-1"),
         "not_terminated": b"\x1c" + b"InitialR2T=Yes", "no_equals": b"\x1c" + b"InitialR2T\0", "empty": b"\x1c\0\0",
-        "long_key": b"\x1c" + text("K" * 64 + "=1"), "long_value": b"\x1c" + text("X-a=" + "v" * 300, "X-b=" + "w" * 256),
-        "repeated": b"\x1c" + text("InitialR2T=Yes", "InitialR2T=No"), "binary": b"\x0c" + text("CHAP_C=0b" + "TWFu" * 9),
+        "long_key": b"\x1c" + text("K" * 64 + "=1"),
+        "long_value": b"\x1c" + text("X-a=" + "v" * 300, "X-b=" + "w" * 256),
+        "repeated": b"\x1c" + text("InitialR2T=Yes", "InitialR2T=No"),
+        "binary": b"\x0c" + text("CHAP_C=0b" + "TWFu" * 9),
         "not_ascii": b"\x0c" + "InitiatorName=iqn.2026-01.test:größe\0".encode() + b"X=\xff\xfe\0",
     },
     "iscsi_login": {
@@ -105,7 +110,8 @@ SEEDS = {
         "unsolicited": FULL + write(flags=0x21, length=600) + data_out(0, b"u" * 600, transfer=NO_TAG),
         "other_first": pdu(0x00), "text_continue": FULL + pdu(0x04, 0x40, words=(NO_TAG, 1, 1)) * 3,
         "send_targets": FULL + pdu(0x04, data=text("SendTargets="), words=(NO_TAG, 1, 1)),
-        "wrong_stage": login(0x8B, *NAMES), "login_again": FULL + FULL, "not_found": login(0x87, NAMES[0], NAMES[1] + ".gone"),
+        "wrong_stage": login(0x8B, *NAMES), "login_again": FULL + FULL,
+        "not_found": login(0x87, NAMES[0], NAMES[1] + ".gone"),
     },
 }
 

@@ -2,7 +2,6 @@
 // resets come when the simulation says so. The server holds it as a ByteStream; the simulated initiator holds a SimPeer.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -26,8 +25,8 @@ struct SimPipe {
   explicit SimPipe(SimWorld& the_world, SimLink the_link) : world(the_world), link(the_link) {}
   SimWorld& world;
   SimLink link;
-  std::deque<std::byte> to_server;
-  std::deque<std::byte> to_peer;
+  std::vector<std::byte> to_server;
+  std::vector<std::byte> to_peer;
   bool peer_finished = false;   // the peer sends no more
   bool peer_reset = false;      // the connection broke
   bool server_shut = false;     // the server has called shutdown or abort

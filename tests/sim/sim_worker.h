@@ -72,7 +72,6 @@ inline bool run_task(SimWorld& world, runtime::Worker& worker, runtime::Task<> t
   };
   run_on(worker, [&] { runtime::spawn(*gate.try_enter(), Runner::run(std::move(task), &done)); });
   const bool ended = world.run_until([&] { return done; }, limit_ns);
-  LUN_ASSERT(ended || gate.count() == 0 || !"a task of the simulation hangs");
   return ended;
 }
 

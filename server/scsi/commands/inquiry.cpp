@@ -47,7 +47,7 @@ std::uint32_t blocks_of(std::uint64_t bytes, std::uint32_t block_bytes) noexcept
 }
 
 scsi::ReplyBytes block_limits(const Execution& execution) {
-  const backends::Geometry& geometry = execution.volume().geometry();
+  const backends::Geometry& geometry = execution.geometry();
   const std::uint32_t block_bytes = execution.view().block_bytes;
   const std::uint32_t physical_bytes = execution.view().physical_block_bytes;
   scsi::BlockLimits limits;
@@ -64,7 +64,7 @@ scsi::ReplyBytes block_limits(const Execution& execution) {
 }
 
 scsi::ReplyBytes provisioning(const Execution& execution) {
-  const backends::Geometry& geometry = execution.volume().geometry();
+  const backends::Geometry& geometry = execution.geometry();
   return scsi::encode_logical_block_provisioning(
       {.unmap = geometry.discard_granularity != 0, .reads_zeros = geometry.discard_reads_zero, .thin = geometry.thin});
 }

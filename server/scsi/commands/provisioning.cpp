@@ -114,7 +114,7 @@ runtime::Task<> unmap(Execution& execution) {
 runtime::Task<> write_same(Execution& execution) {
   const scsi::BlockCdb& blocks = execution.blocks;
   const std::uint64_t block_bytes = execution.view().block_bytes;
-  const bool can_discard = execution.volume().geometry().discard_granularity != 0;
+  const bool can_discard = execution.geometry().discard_granularity != 0;
   if (blocks.unmap() && !can_discard) {
     execution.invalid_field(1, std::uint8_t{3});
     co_return;

@@ -61,7 +61,7 @@ namespace {
 
 /// Whether the addressed unit has the command of `row`.
 bool is_there(const Execution& execution, const CommandRow& row) {
-  return !row.has(command_flags::needs_discard) || execution.volume().geometry().discard_granularity != 0;
+  return !row.has(command_flags::needs_discard) || execution.geometry().discard_granularity != 0;
 }
 
 scsi::SupportedCommand describe(const CommandRow& row) {

@@ -37,10 +37,12 @@ TEST_CASE("an empty object is the default document", "[config]") {
 TEST_CASE("a whole document is decoded", "[config]") {
   const Decoded decoded = decode_text(R"({
     "server": {"workers": {"count": 2, "cpus": [0, 1]}, "buffers": {"bytes_per_worker": "32MiB"},
-               "log": {"level": "debug", "format": "json"}, "management": {"socket": "/tmp/a.sock"}, "shutdown_grace_ms": 100},
+               "log": {"level": "debug", "format": "json"}, "management": {"socket": "/tmp/a.sock"},
+               "shutdown_grace_ms": 100},
     "portals": {"default": {"listen": "[0::1]:3261", "advertise": ["storage.example:3260,1"], "group_tag": 7}},
-    "volumes": {"demo": {"size": "1GiB", "backend": {"type": "file", "path": "demo.img", "filters": []}, "block_size": 4096,
-                "read_only": true, "uuid": "01234567-89ab-cdef-0123-456789abcdef", "serial": "S1", "product": "P",
+    "volumes": {"demo": {"size": "1GiB", "backend": {"type": "file", "path": "demo.img", "filters": []},
+                "block_size": 4096, "read_only": true, "uuid": "01234567-89ab-cdef-0123-456789abcdef", 
+                "serial": "S1", "product": "P",
                 "labels": {"owner": "csi"}}},
     "targets": {"IQN.2026-01.io.Lunaris:Demo": {"alias": "a", "luns": {"5": {"volume": "demo", "read_only": true}},
                 "initiators": ["iqn.1994-05.com.RedHat:node1"], "portals": ["default"]}}})");
@@ -159,7 +161,8 @@ TEST_CASE("a bad name is refused", "[config]") {
                 "a name has 1 to 63 characters from a-z 0-9 . _ : - and begins with a letter or digit.");
   check_problem(R"({"portals": {"": {"listen": "127.0.0.1:1"}}})", "/portals/",
                 "a name has 1 to 63 characters from a-z 0-9 . _ : - and begins with a letter or digit.");
-  check_problem(R"({"targets": {"demo": {}}})", "/targets/demo", "an iSCSI name begins with \"iqn.\", \"eui.\" or \"naa.\".");
+  check_problem(R"({"targets": {"demo": {}}})", "/targets/demo",
+                "an iSCSI name begins with \"iqn.\", \"eui.\" or \"naa.\".");
 }
 
 TEST_CASE("two target names that differ in case only are one name", "[config]") {

@@ -122,8 +122,8 @@ TEST_CASE("binary values are decoded from hexadecimal and base64", "[bytes][RFC7
 }
 
 TEST_CASE("malformed binary values are refused", "[bytes][TXT-1]") {
-  for (const std::string_view text : {"", "0", "0x", "0b", "12", "0xg0", "0x1 ", "0bTWF", "0bTW=u", "0b====", "0bTWF*", "0bTR==",
-                                      "0b=", "x00", "0b TWF"})
+  for (const std::string_view text : {"", "0", "0x", "0b", "12", "0xg0", "0x1 ", "0bTWF", "0bTW=u", "0b====", "0bTWF*",
+                                      "0bTR==", "0b=", "x00", "0b TWF"})
     CHECK(decoded(text) == "nothing");
 }
 
@@ -140,8 +140,8 @@ TEST_CASE("numbers are decimal or hexadecimal and never overflow", "[bytes][TXT-
   CHECK(decode_number("0x10") == 16u);
   CHECK(decode_number("0Xff") == 255u);
   CHECK(decode_number("18446744073709551615") == 0xffffffffffffffffu);
-  for (const std::string_view text :
-       {"", "0x", "-1", "+1", " 1", "1 ", "1a", "18446744073709551616", "0x10000000000000000", "1e3", "99999999999999999999999"})
+  for (const std::string_view text : {"", "0x", "-1", "+1", " 1", "1 ", "1a", "18446744073709551616",
+                                      "0x10000000000000000", "1e3", "99999999999999999999999"})
     CHECK_FALSE(decode_number(text).has_value());
 }
 

@@ -438,3 +438,15 @@ TEST_CASE("4096-byte blocks are counted as such", "[scsi][SBC-4 4.5]") {
   CHECK(target.run(cdb10(0x28, 255, 1), 4096)->is_good());
   CHECK(target.run(cdb10(0x28, 256, 1), 4096)->refused_with(logical_block_address_out_of_range));
 }
+
+TEST_CASE("reads and writes take their frames from the worker's pool", "[scsi][data path]") {
+  Target target;
+  const auto round = [&] {
+    CHECK(target.run(cdb16(0x8a, 0, 1024), 0, Bytes(1024 * 512))->is_good());
+    CHECK(target.run(cdb16(0x88, 0, 1024), 1024 * 512)->is_good());
+  };
+  round();
+  const std::uint64_t before = target.worker->frames().heap_allocations();
+  for (int count = 0; count < 20; ++count) round();
+  CHECK(target.worker->frames().heap_allocations() == before);
+}

@@ -27,7 +27,11 @@ struct DeviceScript {
   std::vector<std::byte> memory;
   std::optional<backends::BackendError> read_error, write_error, flush_error, discard_error;
   bool reads_wait = false;  // reads wait for `release`
-  std::deque<runtime::Signal*> waiting;
+  struct Waiting {
+    runtime::Worker* worker;
+    runtime::Signal* signal;
+  };
+  std::deque<Waiting> waiting;
   unsigned reads = 0, writes = 0, flushes = 0, discards = 0, zeroings = 0, forced_writes = 0, channels = 0;
   bool last_may_discard = false;
   std::vector<backends::Extent> extents;  // empty: all mapped
@@ -35,7 +39,9 @@ struct DeviceScript {
   void release() {
     reads_wait = false;
     while (!waiting.empty()) {
-      waiting.front()->set();
+      runtime::Worker* const before = runtime::Worker::exchange_current(waiting.front().worker);
+      waiting.front().signal->set();
+      runtime::Worker::exchange_current(before);
       waiting.pop_front();
     }
   }
@@ -50,7 +56,7 @@ class ScriptedChannel final : public backends::BlockChannel {
     ++script_.reads;
     if (script_.reads_wait) {
       runtime::Signal signal;
-      script_.waiting.push_back(&signal);
+      script_.waiting.push_back({runtime::Worker::current(), &signal});
       co_await signal.wait();
     }
     if (script_.read_error) co_return make_error_code(*script_.read_error);
