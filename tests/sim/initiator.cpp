@@ -225,6 +225,9 @@ std::optional<iscsi::LoginResponse> Initiator::login(const LoginOptions& options
   };
   if (options.discovery) {
     add("SessionType", "Discovery");
+  } else if (options.tsih != 0) {
+    // A further connection: the session's keys are agreed already.
+    add("TargetName", options.target);
   } else {
     add("SessionType", "Normal");
     add("TargetName", options.target);
