@@ -12,9 +12,13 @@ observe::Logger& session_log = observe::logger("iscsi.session");
 observe::Logger& login_log = observe::logger("iscsi.login");
 observe::Logger& portal_log = observe::logger("iscsi.portal");
 
-std::string name_of(const SessionSpec& session) { return "s-" + std::to_string(session.id); }
+std::string name_of(const SessionSpec& session) {
+  return "s-" + std::to_string(session.id);
+}
 
-std::string text_of(const runtime::Endpoint& peer) { return peer.address + " port " + std::to_string(peer.port); }
+std::string text_of(const runtime::Endpoint& peer) {
+  return peer.address + " port " + std::to_string(peer.port);
+}
 
 // Ends that belong to everyday life; the others are somebody's mistake or trouble.
 bool is_ordinary(EndReason reason) noexcept {
@@ -25,12 +29,13 @@ bool is_ordinary(EndReason reason) noexcept {
 }  // namespace
 
 void log_session_start(const SessionSpec& session, const runtime::Endpoint& peer) {
-  LUN_LOG_INFO(session_log, "session started", "session", name_of(session), "initiator", session.key.initiator, "target",
-               session.discovery ? std::string("(discovery)") : session.key.target, "tsih", session.tsih, "peer",
-               text_of(peer));
+  LUN_LOG_INFO(session_log, "session started", "session", name_of(session), "initiator", session.key.initiator,
+               "target", session.discovery ? std::string("(discovery)") : session.key.target, "tsih", session.tsih,
+               "peer", text_of(peer));
 }
 
-void log_session_end(const SessionSpec& session, const runtime::Endpoint& peer, EndReason reason, std::string_view what) {
+void log_session_end(const SessionSpec& session, const runtime::Endpoint& peer, EndReason reason,
+                     std::string_view what) {
   if (is_ordinary(reason)) {
     LUN_LOG_INFO(session_log, "session ended", "session", name_of(session), "initiator", session.key.initiator, "peer",
                  text_of(peer), "reason", to_string(reason), "detail", what);

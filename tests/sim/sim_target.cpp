@@ -71,9 +71,8 @@ std::unique_ptr<SimPeer> SimTarget::connect(SimLink link, const std::string& add
   auto pipe = std::make_shared<SimPipe>(world_, link);
   bool accepted = false;
   run_on(*workers_.front(), [&] {
-    accepted = transport_->accept(address, "", [&](runtime::Worker& worker) {
-      return std::make_unique<SimStream>(pipe, worker, address);
-    });
+    accepted = transport_->accept(
+        address, "", [&](runtime::Worker& worker) { return std::make_unique<SimStream>(pipe, worker, address); });
   });
   if (!accepted) return nullptr;
   return std::make_unique<SimPeer>(pipe);
