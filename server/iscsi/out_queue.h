@@ -24,7 +24,7 @@ namespace lunaris::iscsi_server {
 class Batch {
  public:
   static constexpr std::size_t pdus_max = 384;
-  static constexpr std::size_t scratch_bytes = 16 * 1024;
+  static constexpr std::size_t scratch_bytes = std::size_t{16} * 1024;
   /// Small data of one PDU: sense data, a rejected header.
   static constexpr std::size_t small_bytes_max = 512;
 

@@ -118,7 +118,7 @@ class Acceptor {
   std::unique_ptr<Listener> listener_;
 };
 
-double cpu_seconds() {
+[[maybe_unused]] double cpu_seconds() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
   const auto seconds = [](const timeval& time) { return double(time.tv_sec) + double(time.tv_usec) / 1e6; };
