@@ -75,9 +75,10 @@ SessionHost& IscsiTransport::next_host() noexcept {
 void IscsiTransport::place(SessionHost& host, std::unique_ptr<runtime::ByteStream> stream, const std::string& portal,
                            std::unique_ptr<ConnectionTicket> ticket) {
   if (&host.worker() == runtime::Worker::current()) return host.login(std::move(stream), portal, std::move(ticket));
-  host.worker().post([&host, name = std::string(portal), moved = std::move(stream), passed = std::move(ticket)]() mutable {
-    host.login(std::move(moved), std::move(name), std::move(passed));
-  });
+  host.worker().post(
+      [&host, name = std::string(portal), moved = std::move(stream), passed = std::move(ticket)]() mutable {
+        host.login(std::move(moved), std::move(name), std::move(passed));
+      });
 }
 
 // ---- portals ------------------------------------------------------------------------------------------------------
