@@ -59,6 +59,8 @@ inline constexpr std::size_t state_bytes_max = 4 * config_bytes_max;
 
 /// One dashboard, a few scripts, one probe; more is a leak in a script.
 inline constexpr std::size_t admin_connections_max = 32;
+/// How long a start waits for the socket of a predecessor that was killed: as long as for a portal's port.
+inline constexpr std::chrono::seconds admin_rebind_time_max{2};
 /// The longest request carries a whole document, escaped.
 inline constexpr std::size_t admin_request_bytes_max = config_bytes_max + (std::size_t{64} << 10);
 /// A request is a local write; who takes longer has died or means harm.
