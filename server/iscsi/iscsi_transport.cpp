@@ -44,7 +44,8 @@ class IscsiTransport::Portal final : private runtime::AcceptSink {
   runtime::Listener listener_;
 };
 
-IscsiTransport::IscsiTransport(runtime::Worker& management, std::span<runtime::Worker* const> workers, IscsiOptions options)
+IscsiTransport::IscsiTransport(runtime::Worker& management, std::span<runtime::Worker* const> workers,
+                               IscsiOptions options)
     : management_(management),
       acceptor_(*workers.front()),
       registry_(management, options.sessions_max),
@@ -52,14 +53,17 @@ IscsiTransport::IscsiTransport(runtime::Worker& management, std::span<runtime::W
       exports_(std::make_shared<Exports>()) {
   std::vector<SessionHost*> hosts;
   for (runtime::Worker* worker : workers) {
-    hosts_.push_back(std::make_unique<SessionHost>(*worker, static_cast<unsigned>(hosts.size()), management, registry_));
+    hosts_.push_back(
+        std::make_unique<SessionHost>(*worker, static_cast<unsigned>(hosts.size()), management, registry_));
     hosts.push_back(hosts_.back().get());
   }
   for (SessionHost* host : hosts) host->set_peers(hosts);
   registry_.set_hosts(hosts);
 }
 
-IscsiTransport::~IscsiTransport() { LUN_ASSERT(stopped_ && portals_.empty()); }
+IscsiTransport::~IscsiTransport() {
+  LUN_ASSERT(stopped_ && portals_.empty());
+}
 
 // ---- connections --------------------------------------------------------------------------------------------------
 
@@ -71,9 +75,10 @@ SessionHost& IscsiTransport::next_host() noexcept {
 void IscsiTransport::place(SessionHost& host, std::unique_ptr<runtime::ByteStream> stream, const std::string& portal,
                            std::unique_ptr<ConnectionTicket> ticket) {
   if (&host.worker() == runtime::Worker::current()) return host.login(std::move(stream), portal, std::move(ticket));
-  host.worker().post([&host, portal, moved = std::move(stream), passed = std::move(ticket)]() mutable {
-    host.login(std::move(moved), std::move(portal), std::move(passed));
-  });
+  host.worker().post(
+      [&host, name = std::string(portal), moved = std::move(stream), passed = std::move(ticket)]() mutable {
+        host.login(std::move(moved), std::move(name), std::move(passed));
+      });
 }
 
 // ---- portals ------------------------------------------------------------------------------------------------------

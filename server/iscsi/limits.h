@@ -50,7 +50,7 @@ inline constexpr std::uint64_t linger_ns = 2 * second_ns;
 inline constexpr std::uint64_t housekeeping_ns = second_ns;
 
 /// Text of one login or text exchange, and of a SendTargets answer, in bytes.
-inline constexpr std::size_t text_bytes_max = 64 * 1024;
+inline constexpr std::size_t text_bytes_max = std::size_t{64} * 1024;
 
 /// Warnings a connection may log before it is only counted.
 inline constexpr std::uint32_t warnings_max = 8;

@@ -22,7 +22,8 @@ iscsi::ReaderLimits login_limits() noexcept {
 
 }  // namespace
 
-Login::Login(SessionHost& host, std::unique_ptr<runtime::ByteStream> stream, std::string portal, std::uint16_t portal_group)
+Login::Login(SessionHost& host, std::unique_ptr<runtime::ByteStream> stream, std::string portal,
+             std::uint16_t portal_group)
     : host_(host),
       worker_(host.worker()),
       stream_(std::move(stream)),
@@ -34,7 +35,9 @@ Login::Login(SessionHost& host, std::unique_ptr<runtime::ByteStream> stream, std
   worker_.arm(*this, limits::login_ns);
 }
 
-Login::~Login() { worker_.cancel(*this); }
+Login::~Login() {
+  worker_.cancel(*this);
+}
 
 void Login::cancel() noexcept {
   cancelled_ = true;
@@ -138,8 +141,8 @@ runtime::Task<iscsi::LoginStep> Login::admit() {
     // One connection per session: there is none to add (RFC 7143 11.13.5).
     const auto known = co_await host_.management().ask(
         [registry, key = wanted.key, tsih = identity.tsih] { return registry->has(key, tsih); });
-    answer.status = known.value_or(false) ? iscsi::LoginStatus::too_many_connections
-                                          : iscsi::LoginStatus::session_does_not_exist;
+    answer.status =
+        known.value_or(false) ? iscsi::LoginStatus::too_many_connections : iscsi::LoginStatus::session_does_not_exist;
     co_return machine_.admitted(answer);
   }
   const auto admission = co_await host_.management().ask_task([registry, wanted] { return registry->admit(wanted); });

@@ -28,7 +28,7 @@ class Login final : private runtime::Timer, private iscsi::LoginHost {
   Login& operator=(const Login&) = delete;
 
   struct Success {
-    unsigned host = 0;          // where the session is
+    unsigned host = 0;  // where the session is
     std::uint64_t session = 0;
     Handover handover;
   };
@@ -36,7 +36,7 @@ class Login final : private runtime::Timer, private iscsi::LoginHost {
   runtime::Task<std::optional<Success>> run();
   void cancel() noexcept;
 
-  Login* next = nullptr;      // SessionHost's list
+  Login* next = nullptr;  // SessionHost's list
   Login* previous = nullptr;
 
  private:

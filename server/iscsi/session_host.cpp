@@ -25,7 +25,9 @@ std::string address_text(std::string_view address, std::uint16_t port, std::uint
   return text;
 }
 
-bool is_any_address(std::string_view address) { return address == "0.0.0.0" || address == "::"; }
+bool is_any_address(std::string_view address) {
+  return address == "0.0.0.0" || address == "::";
+}
 
 // A portal's addresses as an initiator that came in through `local` should see them.
 void append_addresses(const PortalSpec& portal, const runtime::Endpoint& local, std::vector<std::string>& out) {
@@ -44,14 +46,17 @@ void append_addresses(const PortalSpec& portal, const runtime::Endpoint& local, 
 
 }  // namespace
 
-SessionHost::SessionHost(runtime::Worker& worker, unsigned index, runtime::Worker& management, SessionRegistry& registry)
+SessionHost::SessionHost(runtime::Worker& worker, unsigned index, runtime::Worker& management,
+                         SessionRegistry& registry)
     : worker_(worker),
       index_(index),
       management_(management),
       registry_(registry),
       published_(std::make_shared<Published>(Published{std::make_shared<Exports>(), {}})) {}
 
-SessionHost::~SessionHost() { LUN_ASSERT(sessions_.empty()); }
+SessionHost::~SessionHost() {
+  LUN_ASSERT(sessions_.empty());
+}
 
 iscsi::LoginStatus SessionHost::access(const Published& published, std::string_view initiator, std::string_view target,
                                        std::string_view portal) {
@@ -112,10 +117,10 @@ runtime::Task<> SessionHost::run_login(std::unique_ptr<runtime::ByteStream> stre
   }
   // Nothing is pending on the stream: the login is half duplex and over.
   success->handover.stream = success->handover.stream->move_to(target.worker());
-  target.worker().post([&target, id = success->session, handover = std::move(success->handover),
-                        passed = std::move(ticket)]() mutable {
-    target.attach(id, std::move(handover), std::move(passed));
-  });
+  target.worker().post(
+      [&target, id = success->session, handover = std::move(success->handover), passed = std::move(ticket)]() mutable {
+        target.attach(id, std::move(handover), std::move(passed));
+      });
 }
 
 // ---- sessions -----------------------------------------------------------------------------------------------------

@@ -34,7 +34,9 @@ std::vector<std::uint8_t> ten_byte_cdb(std::uint8_t opcode, std::uint32_t block,
 
 }  // namespace
 
-std::vector<std::uint8_t> read_10(std::uint32_t block, std::uint16_t blocks) { return ten_byte_cdb(0x28, block, blocks); }
+std::vector<std::uint8_t> read_10(std::uint32_t block, std::uint16_t blocks) {
+  return ten_byte_cdb(0x28, block, blocks);
+}
 std::vector<std::uint8_t> write_10(std::uint32_t block, std::uint16_t blocks) {
   return ten_byte_cdb(0x2a, block, blocks);
 }
@@ -225,6 +227,9 @@ std::optional<iscsi::LoginResponse> Initiator::login(const LoginOptions& options
   };
   if (options.discovery) {
     add("SessionType", "Discovery");
+  } else if (options.tsih != 0) {
+    // A further connection: the session's keys are agreed already.
+    add("TargetName", options.target);
   } else {
     add("SessionType", "Normal");
     add("TargetName", options.target);
@@ -259,7 +264,8 @@ std::optional<iscsi::LoginResponse> Initiator::login(const LoginOptions& options
     REQUIRE(response->tsih != 0);
     logged_in_ = true;
     digests_ = {options.header_digest, options.data_digest};
-    reader_.set_limits({iscsi::data_segment_bytes_max, iscsi::ahs_bytes_max, options.header_digest, options.data_digest});
+    reader_.set_limits(
+        {iscsi::data_segment_bytes_max, iscsi::ahs_bytes_max, options.header_digest, options.data_digest});
   }
   return *response;
 }
@@ -301,7 +307,8 @@ std::uint32_t Initiator::start(iscsi::ScsiCommand pdu, std::vector<std::byte> da
   return tag;
 }
 
-void Initiator::send_data_out(Running& running, std::uint32_t target_transfer_tag, std::uint32_t begin, std::uint32_t end) {
+void Initiator::send_data_out(Running& running, std::uint32_t target_transfer_tag, std::uint32_t begin,
+                              std::uint32_t end) {
   REQUIRE(end <= running.data_out.size());
   std::uint32_t data_sn = 0;
   for (std::uint32_t at = begin; at < end;) {

@@ -44,7 +44,8 @@ void Oracle::check(std::uint32_t block, std::span<const std::byte> data) {
 
 // ---- SimClient ----------------------------------------------------------------------------------------------------
 
-SimClient::SimClient(SimWorld& world, SimTarget& target, unsigned number, std::uint32_t first_block, std::uint32_t blocks)
+SimClient::SimClient(SimWorld& world, SimTarget& target, unsigned number, std::uint32_t first_block,
+                     std::uint32_t blocks)
     : world_(world), target_(target), number_(number), oracle_(first_block, blocks) {
   options_.initiator = "iqn.2026-01.io.example:client" + std::to_string(number);
   options_.isid = 0x00023d000000 + number;
@@ -59,7 +60,8 @@ void SimClient::log_in() {
   options_.header_digest = world_.one_in(3);
   options_.data_digest = world_.one_in(3);
   options_.max_burst_length = std::uint32_t{4096} << world_.below(8);
-  options_.first_burst_length = std::min<std::uint32_t>(options_.max_burst_length, std::uint32_t{4096} << world_.below(6));
+  options_.first_burst_length =
+      std::min<std::uint32_t>(options_.max_burst_length, std::uint32_t{4096} << world_.below(6));
   options_.max_recv_data_segment_length = std::uint32_t{1024} << world_.below(9);
   options_.max_outstanding_r2t = static_cast<std::uint32_t>(1 + world_.below(8));
   link_.delay_ns_max = world_.one_in(2) ? world_.below(2'000'000) : 0;

@@ -176,6 +176,8 @@ STAGES = [
                    ["tests/robustness/garbage.py", "--seconds", "10", "--binary", "build/asan/server/lunaris"],
                    ["tests/robustness/crash.py"]),
           "garbage and kill -9 beside verified I/O"),
+    Stage("bench", ["release"], 120, commands(["tests/bench/run", "--check"]),
+          "system calls, allocations and workers per command"),
     Stage("guest", ["release"], 600, commands(["tests/guest/run.py"]), "Linux: multipath, ext4, crashes, sg3_utils"),
 ]
 

@@ -39,7 +39,8 @@ TEST_CASE("PDU-1 random bytes before and after the login hurt nobody else", "[is
     peer.send_raw(bytes);
     fixture.world.run_for(10'000'000);
     peer.peer().finish();
-    REQUIRE(fixture.world.run_until([&] { return peer.is_closed() || (peer.poll(), peer.is_closed()); }, 60 * second_ns));
+    REQUIRE(
+        fixture.world.run_until([&] { return peer.is_closed() || (peer.poll(), peer.is_closed()); }, 60 * second_ns));
     REQUIRE(fixture.initiator.read(0, 8).status == 0);
   }
   fixture.check_clean_logout();

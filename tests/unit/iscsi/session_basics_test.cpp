@@ -174,8 +174,8 @@ TEST_CASE("a logout of a connection that is not there and one for recovery are r
   REQUIRE(answer);
   const auto* response = answer->as<iscsi::LogoutResponse>();
   REQUIRE(response != nullptr);
-  REQUIRE(response->response == (recovery ? iscsi::LogoutResponseCode::recovery_not_supported
-                                          : iscsi::LogoutResponseCode::cid_not_found));
+  REQUIRE(response->response ==
+          (recovery ? iscsi::LogoutResponseCode::recovery_not_supported : iscsi::LogoutResponseCode::cid_not_found));
   REQUIRE(fixture.initiator.read(0, 1).status == 0);
 }
 

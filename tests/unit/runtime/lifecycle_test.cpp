@@ -118,7 +118,7 @@ class Acceptor {
   std::unique_ptr<Listener> listener_;
 };
 
-double cpu_seconds() {
+[[maybe_unused]] double cpu_seconds() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
   const auto seconds = [](const timeval& time) { return double(time.tv_sec) + double(time.tv_usec) / 1e6; };
@@ -389,6 +389,8 @@ TEST_CASE("a listener on the IPv6 wildcard takes IPv4 connections and names them
   CHECK(peers == std::vector<std::string>{"127.0.0.1", "::1"});
 }
 
+// UBSan looks through a pipe whether an object's memory is readable, and reports the object when no descriptor is left.
+#if !__has_feature(undefined_behavior_sanitizer)
 TEST_CASE("a listener without descriptors tells surplus clients and does not spin", "[runtime][listener][lifecycle]") {
   const ChildResult result = in_child([] {
     Acceptor acceptor(listening(loopback()));
@@ -433,6 +435,8 @@ TEST_CASE("a listener without descriptors tells surplus clients and does not spi
   CHECK(result.exited);
   CHECK(result.status == 0);
 }
+
+#endif
 
 TEST_CASE("listening where one cannot says which port and what to do", "[runtime][listener]") {
   const ListeningSocket first = listening(loopback());
