@@ -13,6 +13,8 @@ enum class Opcode : std::uint8_t {
   write_6 = 0x0a,
   inquiry = 0x12,
   mode_select_6 = 0x15,
+  reserve_6 = 0x16,
+  release_6 = 0x17,
   mode_sense_6 = 0x1a,
   start_stop_unit = 0x1b,
   receive_diagnostic_results = 0x1c,
@@ -29,7 +31,11 @@ enum class Opcode : std::uint8_t {
   unmap = 0x42,
   log_sense = 0x4d,
   mode_select_10 = 0x55,
+  reserve_10 = 0x56,
+  release_10 = 0x57,
   mode_sense_10 = 0x5a,
+  persistent_reserve_in = 0x5e,
+  persistent_reserve_out = 0x5f,
   read_16 = 0x88,
   write_16 = 0x8a,
   write_and_verify_16 = 0x8e,
@@ -52,6 +58,24 @@ enum class MaintenanceIn : std::uint8_t {
   report_target_port_groups = 0x0a,
   report_supported_operation_codes = 0x0c,
   report_supported_task_management_functions = 0x0d,
+};
+
+enum class PersistentReserveIn : std::uint8_t {
+  read_keys = 0,
+  read_reservation = 1,
+  report_capabilities = 2,
+  read_full_status = 3
+};
+enum class PersistentReserveOut : std::uint8_t {
+  register_key = 0,
+  reserve = 1,
+  release = 2,
+  clear = 3,
+  preempt = 4,
+  preempt_and_abort = 5,
+  register_and_ignore_existing_key = 6,
+  register_and_move = 7,
+  replace_lost_reservation = 8,
 };
 
 /// Bytes of a CDB by its group code (SPC-5 4.2.5.1 table 26); 0 where the group says nothing.

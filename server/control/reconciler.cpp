@@ -66,6 +66,7 @@ bool same(const Exports& left, const Exports& right) {
 }
 
 bool same(const scsi_server::LunMap& left, const scsi_server::LunMap& right) {
+  if (left.target_ports != right.target_ports) return false;
   return std::ranges::equal(left.entries, right.entries, [](const auto& l, const auto& r) {
     return l.first == r.first && l.second.unit == r.second.unit && l.second.read_only == r.second.read_only;
   });
@@ -83,6 +84,16 @@ PortalSpec::Advertise advertise_of(config::Portal::Advertise advertise) {
   return PortalSpec::Advertise::automatic;
 }
 
+/// The target ports: one for each portal group that the target is reached through.
+std::vector<std::uint16_t> target_ports(const config::Document& document, const config::Target& target) {
+  std::vector<std::uint16_t> ports;
+  for (const auto& [name, portal] : document.portals) {
+    const bool is_used = target.portals.empty() || std::ranges::find(target.portals, name) != target.portals.end();
+    if (is_used && std::ranges::find(ports, portal.group_tag) == ports.end()) ports.push_back(portal.group_tag);
+  }
+  return ports;
+}
+
 std::string volume_pointer(const std::string& name) {
   return config::below("/volumes", name);
 }
@@ -90,10 +101,11 @@ std::string volume_pointer(const std::string& name) {
 }  // namespace
 
 Reconciler::Reconciler(runtime::Worker& management, Transport& transport, OpenBackend open_backend,
-                       std::string data_folder)
+                       runtime::FileOps& files, std::string data_folder)
     : management_(management),
       transport_(transport),
       open_backend_(std::move(open_backend)),
+      files_(files),
       data_folder_(std::move(data_folder)),
       exports_(std::make_shared<const Exports>()) {}
 
@@ -177,6 +189,11 @@ void Reconciler::open_one(const std::string& name, const config::Volume& wanted,
   identity.serial = wanted.serial;
   const volume::View view = view_of(wanted, device.value()->geometry());
   live.volume = std::make_shared<volume::Volume>(management_, std::move(identity), std::move(device.value()), view);
+  live.lost_reservations =
+      live.volume->keep_reservations(files_, data_folder_ + "/reservations", config::uuid_text(record.uuid));
+  if (!live.lost_reservations.empty()) {
+    LUN_LOG_ERROR(log, "reservations lost", "volume", name, "reason", live.lost_reservations);
+  }
   live.unit = std::make_shared<scsi_server::LogicalUnit>(management_, live.volume);
   record.is_made = true;
   LUN_LOG_INFO(log, "volume open", "volume", name, "size", config::size_text(view.size_bytes), "uuid",
@@ -186,7 +203,7 @@ void Reconciler::open_one(const std::string& name, const config::Volume& wanted,
 Task<> Reconciler::adjust(std::string name, config::Volume wanted) {
   LiveVolume& live = volumes_.at(name);  // stays: only reconcile erases, and it is running this
   if (!live.volume) co_return;
-  live.failure.clear();
+  live.failure = live.volume->reservations()->is_lost ? live.lost_reservations : "";
   if (wanted.size_bytes > live.volume->view()->size_bytes) {
     const auto grown = co_await live.volume->resize(wanted.size_bytes);
     if (!grown.has_value()) {
@@ -229,9 +246,11 @@ std::shared_ptr<const Exports> Reconciler::exports_without(const std::vector<std
   return exports;
 }
 
-std::shared_ptr<const scsi_server::LunMap> Reconciler::lun_map(const std::string& target,
+std::shared_ptr<const scsi_server::LunMap> Reconciler::lun_map(const config::Document& document,
+                                                               const std::string& target,
                                                                const config::Target& wanted) const {
   auto luns = std::make_shared<scsi_server::LunMap>();
+  luns->target_ports = target_ports(document, wanted);
   for (const auto& [number, lun] : wanted.luns) {
     const auto live = volumes_.find(lun.volume);
     if (live != volumes_.end() && live->second.unit) luns->entries[number] = {live->second.unit, lun.read_only};
@@ -249,7 +268,7 @@ std::shared_ptr<const Exports> Reconciler::exports_of(const config::Document& do
     ExportedTarget target;
     target.name = name;
     target.alias = wanted.alias;
-    target.luns = lun_map(name, wanted);
+    target.luns = lun_map(document, name, wanted);
     target.portals = wanted.portals;
     target.allowed_initiators = wanted.initiators;
     exports->targets.emplace(name, std::move(target));

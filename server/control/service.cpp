@@ -58,7 +58,8 @@ json::object encode(const Outcome& outcome) {
 
 Service::Service(Parts parts, State initial)
     : parts_(std::move(parts)),
-      reconciler_(parts_.management, parts_.transport, parts_.open_backend, parts_.surroundings.data_folder),
+      reconciler_(parts_.management, parts_.transport, parts_.open_backend, parts_.files,
+                  parts_.surroundings.data_folder),
       state_(std::move(initial)) {}
 
 Task<Outcome> Service::start() {

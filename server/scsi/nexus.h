@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "server/runtime/gate.h"
 #include "server/runtime/worker.h"
@@ -22,6 +23,8 @@ struct LunMap {
     bool read_only = false;
   };
   std::map<std::uint16_t, Entry> entries;
+  /// The relative identifiers of all ports of the target device; empty: only that of the nexus is known.
+  std::vector<std::uint16_t> target_ports;
 };
 
 /// SAM-5 3.1.40 with the names that end up in designators and reservations.

@@ -37,6 +37,11 @@ runtime::Task<> write_and_verify(Execution& execution);
 runtime::Task<> verify(Execution& execution);
 runtime::Task<> pre_fetch(Execution& execution);
 runtime::Task<> synchronize_cache(Execution& execution);
+// reservations.cpp
+runtime::Task<> persistent_reserve_in(Execution& execution);
+runtime::Task<> persistent_reserve_out(Execution& execution);
+runtime::Task<> reserve_unit(Execution& execution);
+runtime::Task<> release_unit(Execution& execution);
 // provisioning.cpp
 runtime::Task<> unmap(Execution& execution);
 runtime::Task<> write_same(Execution& execution);
