@@ -14,6 +14,7 @@
 #include "backends/block_device.h"
 #include "server/runtime/gate.h"
 #include "server/runtime/worker.h"
+#include "server/volume/range_lock.h"
 
 namespace lunaris::volume {
 
@@ -82,6 +83,8 @@ class Port {
   [[nodiscard]] backends::BlockChannel& channel() noexcept { return *channel_; }
   [[nodiscard]] Volume& volume() noexcept { return volume_; }
   [[nodiscard]] PortCounters& counters() noexcept { return counters_; }
+  /// Where every device call that is not made under an ExclusiveRange announces itself.
+  [[nodiscard]] RangeUses& uses() noexcept { return uses_; }
 
  private:
   friend class Volume;
@@ -104,6 +107,7 @@ class Port {
   std::unique_ptr<Epoch> epoch_;
   std::vector<std::unique_ptr<Epoch>> retired_;  // oldest first
   PortCounters counters_;
+  RangeUses uses_;
 };
 
 /// Created and closed on the management worker, which outlives it, as do the workers that have ports; `port`, `view`
@@ -138,6 +142,10 @@ class Volume {
   runtime::Task<backends::Result<>> resize(std::uint64_t size_bytes);
   [[nodiscard]] std::uint64_t allocated_bytes() const { return device_->allocated_bytes(); }
 
+  [[nodiscard]] RangeLock& range_lock() noexcept { return range_lock_; }
+  /// Any worker, for ExclusiveRange: returns when the ordinary calls that overlap `range` have ended on every worker.
+  runtime::Task<> drain_uses(backends::ByteRange range);
+
   /// Management worker: lets nobody in, waits for everybody, closes the channels on their workers and the device.
   runtime::Task<> close();
 
@@ -158,6 +166,7 @@ class Volume {
   runtime::Worker& management_;
   Identity identity_;
   std::unique_ptr<backends::BlockDevice> device_;
+  RangeLock range_lock_;
   std::unique_ptr<Ports> ports_;
 };
 
