@@ -65,12 +65,25 @@ void decode_management(ObjectReader& reader, Server::Management& out) {
   if (out.socket.empty()) reader.problem("socket", "must be the path of the management socket.");
 }
 
+void decode_web(ObjectReader& reader, Server::Web& out) {
+  const json::value* listen = reader.find("listen");
+  reader.read("insecure_http", out.insecure_http);
+  if (listen == nullptr || listen->is_null()) return;
+  reader.read_text("listen", out.listen, limits::label_bytes_max);
+  if (!listen->is_string()) return;
+  const std::string fault = web_listen_fault(out.listen, out.insecure_http);
+  if (!fault.empty()) return reader.problem("listen", fault);
+  const auto address = parse_address(out.listen, web_port_default);
+  out.listen = address_text(address->address, address->port);
+}
+
 void decode_server(const json::value& value, Problems& problems, Server& out) {
   ObjectReader reader(value, "/server", problems);
   decode_part(reader, "workers", problems, out.workers, decode_workers);
   decode_part(reader, "buffers", problems, out.buffers, decode_buffers);
   decode_part(reader, "log", problems, out.log, decode_log);
   decode_part(reader, "management", problems, out.management, decode_management);
+  decode_part(reader, "web", problems, out.web, decode_web);
   reader.read_number("shutdown_grace_ms", out.shutdown_grace_ms, 0, limits::shutdown_grace_ms_max);
 }
 
@@ -278,6 +291,9 @@ json::object encode(const Server& server) {
           {"buffers", {{"bytes_per_worker", server.buffers.bytes_per_worker}}},
           {"log", {{"level", quote(to_string(server.log.level))}, {"format", quote(to_string(server.log.format))}}},
           {"management", {{"socket", quote(server.management.socket)}}},
+          {"web",
+           {{"listen", server.web.listen.empty() ? json::value(nullptr) : json::value(quote(server.web.listen))},
+            {"insecure_http", server.web.insecure_http}}},
           {"shutdown_grace_ms", server.shutdown_grace_ms}};
 }
 

@@ -39,10 +39,18 @@ struct Server {
     bool operator==(const Management&) const = default;
   };
 
+  /// The dashboard and its API over HTTP.
+  struct Web {
+    std::string listen;          // "127.0.0.1:8080", numeric and canonical; empty: none
+    bool insecure_http = false;  // allows an address that others can reach, without TLS
+    bool operator==(const Web&) const = default;
+  };
+
   Workers workers;
   Buffers buffers;
   Log log;
   Management management;
+  Web web;
   std::uint32_t shutdown_grace_ms = 5000;  // how long initiators may take to log out at a stop
   bool operator==(const Server&) const = default;
 };

@@ -83,6 +83,9 @@ class Service {
   runtime::Task<std::vector<SessionInfo>> sessions();
   runtime::Task<bool> drop_session(std::string id);
   [[nodiscard]] const State& state() const noexcept { return state_; }
+  /// The configured volumes, open or not; valid until the next co_await.
+  [[nodiscard]] const std::map<std::string, LiveVolume>& volumes() const noexcept { return reconciler_.volumes(); }
+  [[nodiscard]] const std::string& version() const noexcept { return parts_.version; }
   [[nodiscard]] bool is_managed_by_file() const noexcept { return !parts_.config_file.empty(); }
 
   /// Refuses changes, lets initiators log out, closes the volumes. The volumes are flushed when it returns.

@@ -175,6 +175,7 @@ STAGES = [
     Stage("sim", ["asan"], 240, executables("asan", lambda name: "sim" in name), "seeded simulation, sanitizers"),
     Stage("fuzz", ["asan"], 240, executables("asan", is_replay), "replay of the fuzzers' corpora"),
     Stage("integration", ["release"], 300, commands(["tests/integration/run"]), "the server as a process"),
+    Stage("web", ["release"], 300, commands(["tests/web/run"]), "the HTTP API, the dashboard in a browser"),
     Stage("conformance", ["release"], 360, commands(["tests/conformance/run.py"]), "libiscsi's 230 tests"),
     Stage("qemu", ["release"], 150, commands(["tests/qemu/run.py"]), "QEMU's block driver, iPXE"),
     Stage("robustness", ["release", "asan"], 180,

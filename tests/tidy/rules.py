@@ -48,7 +48,8 @@ RULES = [
     Rule("server/control/", ["server/control/", "server/config/", "server/volume/", "server/transport.h",
                              "server/scsi/logical_unit.h", "server/scsi/nexus.h", "backends/registry.h",
                              "backends/block_device.h", *UNDERNEATH], SERVER),
-    Rule("web/", ["web/", "server/control/", "server/observe/"], SERVER | {"beast"}),
+    Rule("web/", ["web/", "server/control/", "server/config/", "server/runtime/", "server/observe/"],
+         SERVER | {"beast"}),
     Rule("server/", ["server/", "backends/", "protocol/", "web/"], SERVER | {"cli", "uring", "numa"}),
 ]
 

@@ -57,6 +57,7 @@ std::uint64_t seed() {
 Document random_document(std::mt19937_64& random) {
   Document document;
   document.server.workers.count = static_cast<std::uint32_t>(below(random, 3));
+  if (below(random, 2) == 0) document.server.web = {"127.0.0.1:8080", below(random, 2) == 0};
   document.server.log.level = static_cast<LogLevel>(below(random, 5));
   document.server.shutdown_grace_ms = static_cast<std::uint32_t>(1000 * below(random, 3));
   for (std::uint64_t i = 0; i < 4; ++i) {
