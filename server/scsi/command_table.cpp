@@ -19,6 +19,7 @@ using enum Direction;
 
 constexpr std::uint16_t always = with_attention | without_unit | without_medium | past_reservations;
 constexpr std::uint16_t reads_blocks = names_blocks | past_write_exclusive;
+constexpr std::uint16_t describes = without_medium | past_write_exclusive;
 constexpr std::uint16_t reserves = without_medium | asks_reservations;
 constexpr std::uint16_t writes_blocks = names_blocks | writes;
 constexpr std::int16_t no_sa = CommandRow::no_service_action;
@@ -35,14 +36,15 @@ constexpr CommandRow rows[] = {
     {0x15, no_sa, "MODE SELECT (6)", mode_select, out, without_medium, 6, {0x15, 0x10, 0, 0, ff, 0}, 1, 30},
     {0x16, no_sa, "RESERVE (6)", reserve_unit, none, reserves, 6, {0x16, 0, 0, 0, 0, 0}, 1, 30},
     {0x17, no_sa, "RELEASE (6)", release_unit, none, reserves, 6, {0x17, 0, 0, 0, 0, 0}, 1, 30},
-    {0x1a, no_sa, "MODE SENSE (6)", mode_sense, in, without_medium | past_write_exclusive, 6, {0x1a, 0x08, ff, ff, ff, 0}, 1, 30},
+    {0x1a, no_sa, "MODE SENSE (6)", mode_sense, in, describes, 6, {0x1a, 0x08, ff, ff, ff, 0}, 1, 30},
     {0x1b, no_sa, "START STOP UNIT", start_stop_unit, none, 0, 6, {0x1b, 0x01, 0, 0, 0x05, 0}, 1, 60},
-    {0x1c, no_sa, "RECEIVE DIAGNOSTIC RESULTS", receive_diagnostic_results, in, without_medium | past_write_exclusive, 6,
+    {0x1c, no_sa, "RECEIVE DIAGNOSTIC RESULTS", receive_diagnostic_results, in, describes, 6,
         {0x1c, 0x01, ff, ff, ff, 0}, 1, 30},
     {0x1d, no_sa, "SEND DIAGNOSTIC", send_diagnostic, none, 0, 6, {0x1d, 0x14, 0, 0, 0, 0}, 1, 30},
     {0x1e, no_sa, "PREVENT ALLOW MEDIUM REMOVAL", prevent_allow_medium_removal, none, without_medium, 6,
         {0x1e, 0, 0, 0, 0x03, 0}, 1, 30},
-    {0x25, no_sa, "READ CAPACITY (10)", read_capacity_10, in, past_reservations, 10, {0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 1, 30},
+    {0x25, no_sa, "READ CAPACITY (10)", read_capacity_10, in, past_reservations, 10,
+        {0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 1, 30},
     {0x28, no_sa, "READ (10)", read, in, reads_blocks, 10, {0x28, 0x18, ff, ff, ff, ff, gn, ff, ff, 0}, 1, 60},
     {0x2a, no_sa, "WRITE (10)", write, out, writes_blocks, 10, {0x2a, 0x18, ff, ff, ff, ff, gn, ff, ff, 0}, 1, 60},
     {0x2e, no_sa, "WRITE AND VERIFY (10)", write_and_verify, out, writes_blocks, 10,
@@ -55,12 +57,13 @@ constexpr CommandRow rows[] = {
     {0x41, no_sa, "WRITE SAME (10)", write_same, out, writes_blocks, 10,
         {0x41, 0x08, ff, ff, ff, ff, gn, ff, ff, 0}, 1, 120},
     {0x42, no_sa, "UNMAP", unmap, out, writes | needs_discard, 10, {0x42, 0, 0, 0, 0, 0, gn, ff, ff, 0}, 1, 120},
-    {0x4d, no_sa, "LOG SENSE", log_sense, in, without_medium | past_reservations, 10, {0x4d, 0, ff, ff, 0, ff, ff, ff, ff, 0}, 1, 30},
+    {0x4d, no_sa, "LOG SENSE", log_sense, in, without_medium | past_reservations, 10,
+        {0x4d, 0, ff, ff, 0, ff, ff, ff, ff, 0}, 1, 30},
     {0x55, no_sa, "MODE SELECT (10)", mode_select, out, without_medium, 10,
         {0x55, 0x10, 0, 0, 0, 0, 0, ff, ff, 0}, 1, 30},
     {0x56, no_sa, "RESERVE (10)", reserve_unit, none, reserves, 10, {0x56, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 1, 30},
     {0x57, no_sa, "RELEASE (10)", release_unit, none, reserves, 10, {0x57, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 1, 30},
-    {0x5a, no_sa, "MODE SENSE (10)", mode_sense, in, without_medium | past_write_exclusive, 10,
+    {0x5a, no_sa, "MODE SENSE (10)", mode_sense, in, describes, 10,
         {0x5a, 0x18, ff, ff, 0, 0, 0, ff, ff, 0}, 1, 30},
     {0x5e, 0x00, "PERSISTENT RESERVE IN, READ KEYS", persistent_reserve_in, in, reserves, 10,
         {0x5e, 0x00, 0, 0, 0, 0, 0, ff, ff, 0}, 1, 30},
@@ -109,10 +112,10 @@ constexpr CommandRow rows[] = {
     {0xa0, no_sa, "REPORT LUNS", report_luns, in, always, 12, {0xa0, 0, ff, 0, 0, 0, ff, ff, ff, ff, 0, 0}, 1, 30},
     {0xa3, 0x0a, "REPORT TARGET PORT GROUPS", report_target_port_groups, in, without_medium | past_persistent, 12,
         {0xa3, 0x2a, 0, 0, 0, 0, ff, ff, ff, ff, 0, 0}, 1, 30},
-    {0xa3, 0x0c, "REPORT SUPPORTED OPERATION CODES", report_supported_operation_codes, in, without_medium | past_write_exclusive, 12,
+    {0xa3, 0x0c, "REPORT SUPPORTED OPERATION CODES", report_supported_operation_codes, in, describes, 12,
         {0xa3, 0x0c, 0x87, ff, ff, ff, ff, ff, ff, ff, 0, 0}, 1, 30},
     {0xa3, 0x0d, "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", report_supported_task_management_functions, in,
-        without_medium | past_write_exclusive, 12, {0xa3, 0x0d, 0x80, 0, 0, 0, ff, ff, ff, ff, 0, 0}, 1, 30},
+        describes, 12, {0xa3, 0x0d, 0x80, 0, 0, 0, ff, ff, ff, ff, 0, 0}, 1, 30},
     {0xa8, no_sa, "READ (12)", read, in, reads_blocks, 12, {0xa8, 0x18, ff, ff, ff, ff, ff, ff, ff, ff, gn, 0}, 1, 60},
     {0xaa, no_sa, "WRITE (12)", write, out, writes_blocks, 12,
         {0xaa, 0x18, ff, ff, ff, ff, ff, ff, ff, ff, gn, 0}, 1, 60},
