@@ -190,6 +190,13 @@ std::vector<SessionInfo> SessionHost::infos() const {
   return infos;
 }
 
+void SessionHost::end_sessions_of(const std::string& target) {
+  for (const auto& [id, hosted] : sessions_) {
+    if (hosted.session->spec().key.target != target) continue;
+    hosted.session->end(EndReason::target_reset, to_string(EndReason::target_reset), iscsi::AsyncEvent::drop_session);
+  }
+}
+
 void SessionHost::request_logouts(std::uint16_t seconds) {
   for (const auto& [id, hosted] : sessions_) hosted.session->request_logout(seconds);
 }

@@ -69,6 +69,8 @@ class SessionHost {
   /// Returns when no session refers to an older snapshot.
   runtime::Task<> publish(std::shared_ptr<const Published> published);
   [[nodiscard]] std::vector<SessionInfo> infos() const;
+  /// TARGET COLD RESET: ends every session with `target`; what is queued is still sent.
+  void end_sessions_of(const std::string& target);
   /// Asks every session to log out.
   void request_logouts(std::uint16_t seconds);
   [[nodiscard]] std::size_t session_count() const noexcept { return sessions_.size(); }
@@ -82,6 +84,7 @@ class SessionHost {
   [[nodiscard]] SessionRegistry& registry() noexcept { return registry_; }
   [[nodiscard]] runtime::Worker& management() noexcept { return management_; }
   [[nodiscard]] SessionHost& host(unsigned index) noexcept { return *hosts_[index]; }
+  [[nodiscard]] const std::vector<SessionHost*>& peers() const noexcept { return hosts_; }
   [[nodiscard]] bool is_stopping() const noexcept { return gate_.is_closed(); }
 
   [[nodiscard]] const LoginShared& logins() const noexcept { return logins_; }

@@ -19,6 +19,7 @@ using enum Direction;
 
 constexpr std::uint16_t always = with_attention | without_unit | without_medium | past_reservations;
 constexpr std::uint16_t reads_blocks = names_blocks | past_write_exclusive;
+constexpr std::uint16_t describes = without_medium | past_write_exclusive;
 constexpr std::uint16_t reserves = without_medium | asks_reservations;
 constexpr std::uint16_t writes_blocks = names_blocks | writes;
 constexpr std::int16_t no_sa = CommandRow::no_service_action;
@@ -35,11 +36,10 @@ constexpr CommandRow rows[] = {
     {0x15, no_sa, "MODE SELECT (6)", mode_select, out, without_medium, 6, {0x15, 0x10, 0, 0, ff, 0}, 1, 30},
     {0x16, no_sa, "RESERVE (6)", reserve_unit, none, reserves, 6, {0x16, 0, 0, 0, 0, 0}, 1, 30},
     {0x17, no_sa, "RELEASE (6)", release_unit, none, reserves, 6, {0x17, 0, 0, 0, 0, 0}, 1, 30},
-    {0x1a, no_sa, "MODE SENSE (6)", mode_sense, in, without_medium | past_write_exclusive, 6,
+    {0x1a, no_sa, "MODE SENSE (6)", mode_sense, in, describes, 6,
         {0x1a, 0x08, ff, ff, ff, 0}, 1, 30},
     {0x1b, no_sa, "START STOP UNIT", start_stop_unit, none, 0, 6, {0x1b, 0x01, 0, 0, 0x05, 0}, 1, 60},
-    {0x1c, no_sa, "RECEIVE DIAGNOSTIC RESULTS", receive_diagnostic_results, in,
-        without_medium | past_write_exclusive, 6,
+    {0x1c, no_sa, "RECEIVE DIAGNOSTIC RESULTS", receive_diagnostic_results, in, describes, 6,
         {0x1c, 0x01, ff, ff, ff, 0}, 1, 30},
     {0x1d, no_sa, "SEND DIAGNOSTIC", send_diagnostic, none, 0, 6, {0x1d, 0x14, 0, 0, 0, 0}, 1, 30},
     {0x1e, no_sa, "PREVENT ALLOW MEDIUM REMOVAL", prevent_allow_medium_removal, none, without_medium, 6,
@@ -66,7 +66,7 @@ constexpr CommandRow rows[] = {
         {0x55, 0x10, 0, 0, 0, 0, 0, ff, ff, 0}, 1, 30},
     {0x56, no_sa, "RESERVE (10)", reserve_unit, none, reserves, 10, {0x56, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 1, 30},
     {0x57, no_sa, "RELEASE (10)", release_unit, none, reserves, 10, {0x57, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 1, 30},
-    {0x5a, no_sa, "MODE SENSE (10)", mode_sense, in, without_medium | past_write_exclusive, 10,
+    {0x5a, no_sa, "MODE SENSE (10)", mode_sense, in, describes, 10,
         {0x5a, 0x18, ff, ff, 0, 0, 0, ff, ff, 0}, 1, 30},
     {0x5e, 0x00, "PERSISTENT RESERVE IN, READ KEYS", persistent_reserve_in, in, reserves, 10,
         {0x5e, 0x00, 0, 0, 0, 0, 0, ff, ff, 0}, 1, 30},
