@@ -25,16 +25,16 @@ namespace lunaris::backends {
 /// Why a device did not do what it was asked. server/scsi/sense_from_error.cpp is the only place that turns these
 /// into what an initiator is told.
 enum class BackendError : int {
-  read_failed = 1,       // the medium did not give the data back (EIO)
-  write_failed = 2,      // the medium did not take the data (EIO)
-  flush_failed = 3,      // what was acknowledged may be lost; the volume is failed until it is reopened
-  out_of_space = 4,      // thin storage is exhausted (ENOSPC, EDQUOT)
-  out_of_memory = 5,     // no buffer now; may be repeated
-  not_supported = 6,     // the device cannot do this at all
-  gone = 7,              // removed, closed, or lost for good
-  timed_out = 8,         // not finished in time, and may still happen
+  read_failed = 1,    // the medium did not give the data back (EIO)
+  write_failed = 2,   // the medium did not take the data (EIO)
+  flush_failed = 3,   // what was acknowledged may be lost; the volume is failed until it is reopened
+  out_of_space = 4,   // thin storage is exhausted (ENOSPC, EDQUOT)
+  out_of_memory = 5,  // no buffer now; may be repeated
+  not_supported = 6,  // the device cannot do this at all
+  gone = 7,           // removed, closed, or lost for good
+  timed_out = 8,      // not finished in time, and may still happen
   read_only = 9,
-  out_of_range = 10,     // beyond the end: the caller's bug, or the device shrank
+  out_of_range = 10,  // beyond the end: the caller's bug, or the device shrank
 };
 [[nodiscard]] const boost::system::error_category& backend_category() noexcept;
 [[nodiscard]] boost::system::error_code make_error_code(BackendError error) noexcept;
@@ -52,13 +52,13 @@ struct ByteRange {
 /// What the device is. Fixed while it is open, but for size_bytes, which `resize` changes.
 struct Geometry {
   std::uint64_t size_bytes = 0;
-  std::uint32_t io_alignment = 1;          // offsets and lengths of every call are multiples of it
+  std::uint32_t io_alignment = 1;  // offsets and lengths of every call are multiples of it
   std::uint32_t physical_block_bytes = 4096;
-  std::uint32_t optimal_io_bytes = 0;      // 0: no preference
-  std::uint32_t discard_granularity = 0;   // 0: cannot discard
-  bool discard_reads_zero = false;         // what was discarded reads back as zeros, always
-  bool thin = false;                       // space is allocated as it is written
-  bool volatile_cache = false;             // an acknowledged write needs a flush to be on stable storage
+  std::uint32_t optimal_io_bytes = 0;     // 0: no preference
+  std::uint32_t discard_granularity = 0;  // 0: cannot discard
+  bool discard_reads_zero = false;        // what was discarded reads back as zeros, always
+  bool thin = false;                      // space is allocated as it is written
+  bool volatile_cache = false;            // an acknowledged write needs a flush to be on stable storage
   bool read_only = false;
 };
 
@@ -114,7 +114,8 @@ class BlockChannel {
   /// At most transfer_bytes_max. The payload has exactly range.length bytes.
   virtual runtime::Task<Result<Payload>> read(ByteRange range) = 0;
   /// Writes the bytes of `data`, in order, from `offset`; at most transfer_bytes_max and Payload::segments_max
-  /// segments, at any address (a device that needs aligned memory copies). `registered_index` is the lease's when all of `data` lies in one registered buffer, else -1.
+  /// segments, at any address (a device that needs aligned memory copies). `registered_index` is the lease's when all
+  /// of `data` lies in one registered buffer, else -1.
   virtual runtime::Task<Result<>> write(std::uint64_t offset, std::span<const iovec> data, WriteFlags flags,
                                         int registered_index) = 0;
   /// Everything acknowledged before the call is on stable storage afterwards. A failure is never repeated silently.

@@ -143,7 +143,7 @@ void print_connecting(const config::Document& document, const std::string& dashb
               std::to_string(target.luns.begin()->first) + "\n";
     }
   }
-  std::cout << text << "\nctrl-C stops it.\n" << std::endl;
+  std::cout << text << "\nctrl-C stops it.\n\n" << std::flush;
 }
 
 /// Ends the process when a stop takes too long: a supervisor would kill it a moment later, and say less.
@@ -174,6 +174,7 @@ sigset_t block_signals() {
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&signals, signal);
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);  // a client that hangs up is an error value, not the end
+  ::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is a write error of one volume, not the end
   return signals;
 }
 
@@ -300,7 +301,6 @@ class App {
   control::Service service_;
   std::unique_ptr<web::WebServer> web_;
   control::AdminApi admin_api_;
-  pthread_t main_thread_ = ::pthread_self();
   std::atomic<bool> has_failed_{false};  // set before the stop that on_start asks for
 };
 
@@ -369,7 +369,7 @@ void App::fail_start(const std::vector<control::StepFailure>& failures) {
   }
   std::fprintf(stderr, "lunaris: no portal can be opened, so no initiator could connect:%s\n", reasons.c_str());
   has_failed_ = true;
-  ::pthread_kill(main_thread_, SIGTERM);
+  ::kill(::getpid(), SIGTERM);  // main waits for it
 }
 
 Task<> App::on_reload() {

@@ -93,6 +93,7 @@ void add_ctl(CLI::App& app, Flags& flags, int& code) {
   add_output(*ctl, flags);
   add_leaf(*ctl, "status", "Volumes, targets, portals and how they are", flags, code, cli::ctl_status);
   add_leaf(*ctl, "sessions", "Who is logged in", flags, code, cli::ctl_sessions);
+  add_leaf(*ctl, "login-failures", "The last logins that were refused, and why", flags, code, cli::ctl_login_failures);
   CLI::App* config = ctl->add_subcommand("config", "Read or change the configuration");
   config->require_subcommand(1);
   config->fallthrough();

@@ -54,6 +54,7 @@ inline constexpr AdditionalSense logical_block_address_out_of_range{0x21, 0x00};
 inline constexpr AdditionalSense invalid_field_in_cdb{0x24, 0x00};
 inline constexpr AdditionalSense logical_unit_not_supported{0x25, 0x00};
 inline constexpr AdditionalSense invalid_field_in_parameter_list{0x26, 0x00};
+inline constexpr AdditionalSense invalid_release_of_persistent_reservation{0x26, 0x04};
 inline constexpr AdditionalSense write_protected{0x27, 0x00};
 inline constexpr AdditionalSense software_write_protected{0x27, 0x02};
 inline constexpr AdditionalSense space_allocation_failed_write_protect{0x27, 0x07};
@@ -62,6 +63,9 @@ inline constexpr AdditionalSense power_on_occurred{0x29, 0x01};
 inline constexpr AdditionalSense bus_device_reset_function_occurred{0x29, 0x03};
 inline constexpr AdditionalSense i_t_nexus_loss_occurred{0x29, 0x07};
 inline constexpr AdditionalSense mode_parameters_changed{0x2a, 0x01};
+inline constexpr AdditionalSense reservations_preempted{0x2a, 0x03};
+inline constexpr AdditionalSense reservations_released{0x2a, 0x04};
+inline constexpr AdditionalSense registrations_preempted{0x2a, 0x05};
 inline constexpr AdditionalSense asymmetric_access_state_changed{0x2a, 0x06};
 inline constexpr AdditionalSense capacity_data_has_changed{0x2a, 0x09};
 inline constexpr AdditionalSense commands_cleared_by_another_initiator{0x2f, 0x00};
@@ -70,9 +74,12 @@ inline constexpr AdditionalSense medium_not_present{0x3a, 0x00};
 inline constexpr AdditionalSense inquiry_data_has_changed{0x3f, 0x03};
 inline constexpr AdditionalSense reported_luns_data_has_changed{0x3f, 0x0e};
 inline constexpr AdditionalSense internal_target_failure{0x44, 0x00};
+inline constexpr AdditionalSense persistent_reservation_information_lost{0x44, 0x01};
 inline constexpr AdditionalSense invalid_message_error{0x49, 0x00};
 inline constexpr AdditionalSense medium_removal_prevented{0x53, 0x02};
+inline constexpr AdditionalSense insufficient_reservation_resources{0x55, 0x02};
 inline constexpr AdditionalSense insufficient_resources{0x55, 0x03};
+inline constexpr AdditionalSense insufficient_registration_resources{0x55, 0x04};
 }  // namespace additional_sense
 
 /// FIELD POINTER of the sense key specific bytes (SPC-5 4.4.2.4.2): which field of the CDB or of the parameter list is

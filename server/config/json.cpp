@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "server/config/json_access.h"
 #include "server/config/object_reader.h"
 #include "server/config/values.h"
 #include "server/limits.h"
@@ -178,12 +179,6 @@ Volume decode_volume(const json::value& value, const std::string& pointer, Probl
 
 // --- targets ---------------------------------------------------------------------------------------------------------
 
-std::optional<std::uint16_t> parse_lun(std::string_view text) {
-  const auto number = parse_size(text);
-  if (!number || *number > limits::lun_max || std::to_string(*number) != text) return {};
-  return static_cast<std::uint16_t>(*number);
-}
-
 void decode_luns(ObjectReader& reader, Problems& problems, std::map<std::uint16_t, Lun>& out) {
   const json::object* object = reader.find_object("luns");
   if (object == nullptr) return;
@@ -206,13 +201,8 @@ Target decode_target(const json::value& value, const std::string& pointer, Probl
   ObjectReader reader(value, pointer, problems);
   reader.read_text("alias", out.alias, limits::alias_bytes_max);
   decode_luns(reader, problems, out.luns);
-  reader.read_texts("initiators", out.initiators, limits::initiators_per_target_max);
-  for (std::size_t i = 0; i < out.initiators.size(); ++i) {
-    const std::string fault = iscsi_name_fault(out.initiators[i]);
-    if (!fault.empty())
-      reader.problem("initiators", i, "\"" + out.initiators[i] + "\" is no iSCSI name: " + fault + ".");
-    out.initiators[i] = lower_case(out.initiators[i]);
-  }
+  decode_initiators(reader, problems, out.initiators);
+  decode_auth(reader, "auth", problems, out.auth);
   reader.read_texts("portals", out.portals, limits::portals_max);
   return out;
 }
@@ -270,6 +260,7 @@ Decoded decode(const json::value& value) {
   {
     ObjectReader reader(value, "", problems);
     if (const json::value* server = reader.find("server")) decode_server(*server, problems, document.server);
+    decode_auth(reader, "discovery_auth", problems, document.discovery_auth);
     decode_map(reader, "portals", problems, document.portals, limits::portals_max, object_name_fault, decode_portal);
     decode_map(reader, "volumes", problems, document.volumes, limits::volumes_max, object_name_fault, decode_volume);
     decode_map(reader, "targets", problems, document.targets, limits::targets_max, target_name_fault, decode_target);
@@ -329,22 +320,26 @@ json::object encode(const Volume& volume) {
   return object;
 }
 
-json::object encode(const Target& target) {
+json::object encode(const Target& target, Secrets secrets) {
   json::object luns;
   for (const auto& [number, lun] : target.luns) {
     luns[std::to_string(number)] = json::object{{"volume", quote(lun.volume)}, {"read_only", lun.read_only}};
   }
   return {{"alias", quote(target.alias)},
           {"luns", std::move(luns)},
-          {"initiators", strings(target.initiators)},
-          {"portals", strings(target.portals)}};
+          {"initiators", encode_initiators(target.initiators, secrets)},
+          {"portals", strings(target.portals)},
+          {"auth", encode(target.auth, secrets)}};
 }
 
-json::object encode(const Document& document) {
+json::object encode(const Document& document, Secrets secrets) {
+  json::object targets;
+  for (const auto& [name, target] : document.targets) targets[name] = encode(target, secrets);
   return {{"server", encode(document.server)},
+          {"discovery_auth", encode(document.discovery_auth, secrets)},
           {"portals", encode_map(document.portals)},
           {"volumes", encode_map(document.volumes)},
-          {"targets", encode_map(document.targets)}};
+          {"targets", std::move(targets)}};
 }
 
 json::object encode(const Problem& problem) {

@@ -52,20 +52,12 @@ bool must_reopen(const LiveVolume& live, const config::Volume& wanted, const con
   return live.volume && live.volume->geometry().read_only && live.config.read_only && !wanted.read_only;
 }
 
-bool same(const ExportedTarget& left, const ExportedTarget& right) {
-  return left.name == right.name && left.alias == right.alias && left.luns == right.luns &&
-         left.portals == right.portals && left.allowed_initiators == right.allowed_initiators &&
-         left.header_digest_required == right.header_digest_required &&
-         left.data_digest_required == right.data_digest_required;
-}
-
 bool same(const Exports& left, const Exports& right) {
-  return std::ranges::equal(left.targets, right.targets, [](const auto& l, const auto& r) {
-    return l.first == r.first && same(l.second, r.second);
-  });
+  return left.targets == right.targets && left.discovery_auth == right.discovery_auth;
 }
 
 bool same(const scsi_server::LunMap& left, const scsi_server::LunMap& right) {
+  if (left.target_ports != right.target_ports) return false;
   return std::ranges::equal(left.entries, right.entries, [](const auto& l, const auto& r) {
     return l.first == r.first && l.second.unit == r.second.unit && l.second.read_only == r.second.read_only;
   });
@@ -83,6 +75,43 @@ PortalSpec::Advertise advertise_of(config::Portal::Advertise advertise) {
   return PortalSpec::Advertise::automatic;
 }
 
+/// The target ports: one for each portal group that the target is reached through.
+std::vector<std::uint16_t> target_ports(const config::Document& document, const config::Target& target) {
+  std::vector<std::uint16_t> ports;
+  for (const auto& [name, portal] : document.portals) {
+    const bool is_used = target.portals.empty() || std::ranges::find(target.portals, name) != target.portals.end();
+    if (is_used && std::ranges::find(ports, portal.group_tag) == ports.end()) ports.push_back(portal.group_tag);
+  }
+  return ports;
+}
+
+std::optional<ChapAccount> account_of(const std::optional<config::ChapAccount>& account) {
+  if (!account) return {};
+  return ChapAccount{account->username, account->secret};
+}
+
+AuthSpec auth_of(const config::Auth& auth) {
+  AuthSpec spec;
+  for (const config::ChapAccount& account : auth.chap) spec.users.push_back({account.username, account.secret});
+  spec.mutual = account_of(auth.mutual);
+  for (const config::ChapAlgorithm algorithm : auth.chap_algorithms)
+    spec.algorithms.push_back(static_cast<std::uint8_t>(algorithm));
+  return spec;
+}
+
+/// What is left of `all` for one initiator.
+std::shared_ptr<const scsi_server::LunMap> narrowed(const scsi_server::LunMap& all,
+                                                    const std::map<std::uint16_t, config::InitiatorLun>& wanted) {
+  auto luns = std::make_shared<scsi_server::LunMap>();
+  luns->target_ports = all.target_ports;
+  for (const auto& [number, lun] : wanted) {
+    const auto entry = all.entries.find(number);
+    if (entry != all.entries.end())
+      luns->entries[number] = {entry->second.unit, entry->second.read_only || lun.read_only};
+  }
+  return luns;
+}
+
 std::string volume_pointer(const std::string& name) {
   return config::below("/volumes", name);
 }
@@ -90,10 +119,11 @@ std::string volume_pointer(const std::string& name) {
 }  // namespace
 
 Reconciler::Reconciler(runtime::Worker& management, Transport& transport, OpenBackend open_backend,
-                       std::string data_folder)
+                       runtime::FileOps& files, std::string data_folder)
     : management_(management),
       transport_(transport),
       open_backend_(std::move(open_backend)),
+      files_(files),
       data_folder_(std::move(data_folder)),
       exports_(std::make_shared<const Exports>()) {}
 
@@ -177,6 +207,11 @@ void Reconciler::open_one(const std::string& name, const config::Volume& wanted,
   identity.serial = wanted.serial;
   const volume::View view = view_of(wanted, device.value()->geometry());
   live.volume = std::make_shared<volume::Volume>(management_, std::move(identity), std::move(device.value()), view);
+  live.lost_reservations =
+      live.volume->keep_reservations(files_, data_folder_ + "/reservations", config::uuid_text(record.uuid));
+  if (!live.lost_reservations.empty()) {
+    LUN_LOG_ERROR(log, "reservations lost", "volume", name, "reason", live.lost_reservations);
+  }
   live.unit = std::make_shared<scsi_server::LogicalUnit>(management_, live.volume);
   record.is_made = true;
   LUN_LOG_INFO(log, "volume open", "volume", name, "size", config::size_text(view.size_bytes), "uuid",
@@ -186,7 +221,7 @@ void Reconciler::open_one(const std::string& name, const config::Volume& wanted,
 Task<> Reconciler::adjust(std::string name, config::Volume wanted) {
   LiveVolume& live = volumes_.at(name);  // stays: only reconcile erases, and it is running this
   if (!live.volume) co_return;
-  live.failure.clear();
+  live.failure = live.volume->reservations()->is_lost ? live.lost_reservations : "";
   if (wanted.size_bytes > live.volume->view()->size_bytes) {
     const auto grown = co_await live.volume->resize(wanted.size_bytes);
     if (!grown.has_value()) {
@@ -221,17 +256,23 @@ std::shared_ptr<const Exports> Reconciler::exports_without(const std::vector<std
                                [&](const std::string& name) { return volumes_.at(name).unit == entry.second.unit; });
   };
   for (auto& [name, target] : exports->targets) {
-    if (std::ranges::none_of(target.luns->entries, is_closing)) continue;
-    auto luns = std::make_shared<scsi_server::LunMap>(*target.luns);
-    std::erase_if(luns->entries, is_closing);
-    target.luns = std::move(luns);
+    const auto leave_out = [&](std::shared_ptr<const scsi_server::LunMap>& map) {
+      if (!map || std::ranges::none_of(map->entries, is_closing)) return;
+      auto luns = std::make_shared<scsi_server::LunMap>(*map);
+      std::erase_if(luns->entries, is_closing);
+      map = std::move(luns);
+    };
+    leave_out(target.luns);
+    for (InitiatorRule& rule : target.initiators) leave_out(rule.luns);
   }
   return exports;
 }
 
-std::shared_ptr<const scsi_server::LunMap> Reconciler::lun_map(const std::string& target,
+std::shared_ptr<const scsi_server::LunMap> Reconciler::lun_map(const config::Document& document,
+                                                               const std::string& target,
                                                                const config::Target& wanted) const {
   auto luns = std::make_shared<scsi_server::LunMap>();
+  luns->target_ports = target_ports(document, wanted);
   for (const auto& [number, lun] : wanted.luns) {
     const auto live = volumes_.find(lun.volume);
     if (live != volumes_.end() && live->second.unit) luns->entries[number] = {live->second.unit, lun.read_only};
@@ -242,16 +283,32 @@ std::shared_ptr<const scsi_server::LunMap> Reconciler::lun_map(const std::string
   return luns;
 }
 
+InitiatorRule Reconciler::rule_of(const std::string& name, const ExportedTarget& target,
+                                  const config::Initiator& wanted) const {
+  InitiatorRule rule{wanted.name, wanted.addresses, account_of(wanted.chap), account_of(wanted.mutual), nullptr};
+  if (!wanted.luns) return rule;
+  rule.luns = narrowed(*target.luns, *wanted.luns);
+  // As for the target's own map: the same one keeps its address.
+  const auto before = exports_->targets.find(name);
+  if (before == exports_->targets.end()) return rule;
+  for (const InitiatorRule& old : before->second.initiators)
+    if (old.luns && same(*old.luns, *rule.luns)) rule.luns = old.luns;
+  return rule;
+}
+
 std::shared_ptr<const Exports> Reconciler::exports_of(const config::Document& document) const {
   auto exports = std::make_shared<Exports>();
   exports->generation = exports_->generation + 1;
+  exports->discovery_auth = auth_of(document.discovery_auth);
   for (const auto& [name, wanted] : document.targets) {
     ExportedTarget target;
     target.name = name;
     target.alias = wanted.alias;
-    target.luns = lun_map(name, wanted);
+    target.luns = lun_map(document, name, wanted);
     target.portals = wanted.portals;
-    target.allowed_initiators = wanted.initiators;
+    target.auth = auth_of(wanted.auth);
+    for (const config::Initiator& initiator : wanted.initiators)
+      target.initiators.push_back(rule_of(name, target, initiator));
     exports->targets.emplace(name, std::move(target));
   }
   return exports;

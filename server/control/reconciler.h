@@ -12,6 +12,7 @@
 #include "backends/registry.h"
 #include "server/config/model.h"
 #include "server/control/state_store.h"
+#include "server/runtime/file_ops.h"
 #include "server/runtime/task.h"
 #include "server/runtime/worker.h"
 #include "server/scsi/logical_unit.h"
@@ -39,12 +40,15 @@ struct LiveVolume {
   std::shared_ptr<volume::Volume> volume;          // null: not open
   std::shared_ptr<scsi_server::LogicalUnit> unit;  // null: not open
   std::string failure;                             // why it is not open, or not as configured
+  std::string lost_reservations;                   // what is wrong with the stored ones; in force until replaced
 };
 
 /// Management worker only. One `reconcile` at a time; the caller sees to that. `close` before destruction.
 class Reconciler {
  public:
-  Reconciler(runtime::Worker& management, Transport& transport, OpenBackend open_backend, std::string data_folder);
+  /// Volumes keep their reservations in the folder `reservations` of the data folder, by means of `files`.
+  Reconciler(runtime::Worker& management, Transport& transport, OpenBackend open_backend, runtime::FileOps& files,
+             std::string data_folder);
   Reconciler(const Reconciler&) = delete;
   Reconciler& operator=(const Reconciler&) = delete;
   ~Reconciler();
@@ -74,13 +78,17 @@ class Reconciler {
   runtime::Task<> publish_exports(std::shared_ptr<const Exports> exports);
   [[nodiscard]] std::shared_ptr<const Exports> exports_without(const std::vector<std::string>& closing) const;
   [[nodiscard]] std::shared_ptr<const Exports> exports_of(const config::Document& document) const;
-  [[nodiscard]] std::shared_ptr<const scsi_server::LunMap> lun_map(const std::string& target,
+  [[nodiscard]] std::shared_ptr<const scsi_server::LunMap> lun_map(const config::Document& document,
+                                                                   const std::string& target,
                                                                    const config::Target& wanted) const;
+  [[nodiscard]] InitiatorRule rule_of(const std::string& name, const ExportedTarget& target,
+                                      const config::Initiator& wanted) const;
   runtime::Task<> apply_portals(const config::Document& document);
 
   runtime::Worker& management_;
   Transport& transport_;
   OpenBackend open_backend_;
+  runtime::FileOps& files_;
   std::string data_folder_;
   std::map<std::string, LiveVolume> volumes_;
   std::shared_ptr<const Exports> exports_;

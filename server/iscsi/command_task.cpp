@@ -52,7 +52,9 @@ std::size_t slice(std::span<const iovec> segments, std::size_t begin, std::size_
 
 }  // namespace
 
-CommandTask::~CommandTask() { LUN_ASSERT(phase_ == Phase::free); }
+CommandTask::~CommandTask() {
+  LUN_ASSERT(phase_ == Phase::free);
+}
 
 // ---- arriving -----------------------------------------------------------------------------------------------------
 
@@ -262,7 +264,8 @@ std::uint32_t CommandTask::motion_bytes() const noexcept {
 }
 
 std::uint64_t CommandTask::waiting_for_data_since_ns() const noexcept {
-  const bool due = phase_ != Phase::free && phase_ != Phase::answering && write_.is_awaiting_data() && !write_.has_failed();
+  const bool due =
+      phase_ != Phase::free && phase_ != Phase::answering && write_.is_awaiting_data() && !write_.has_failed();
   return due && !command_.aborted ? last_data_ns_ : 0;
 }
 
@@ -391,8 +394,8 @@ bool CommandTask::produce_data(Batch& batch, std::uint32_t& burst) {
   const std::uint64_t wanted_end = std::min<std::uint64_t>(first.end(), expected_length_);
   if (may_be_last && wanted_end - read_.sent() <= session_.read_rules().max_data_segment_length) return false;
   const bool ends = how != iscsi::ReadEnding::more_follows;
-  const std::uint64_t available = ends && first.end() >= expected_length_ ? std::max(first.end(), command_.data_in_length)
-                                                                          : first.end();
+  const std::uint64_t available =
+      ends && first.end() >= expected_length_ ? std::max(first.end(), command_.data_in_length) : first.end();
   const auto data_in = read_.next(available, how);
   if (data_in) {
     iscsi::DataIn pdu = *data_in;

@@ -67,7 +67,8 @@ runtime::Task<> Connection::receive() {
     const std::int32_t received = co_await stream_->read({vectors.data(), count});
     if (received <= 0) {
       if (received == 0) {
-        end(EndReason::peer_closed, reader_.is_at_boundary() ? "peer closed the connection" : "peer closed inside a PDU");
+        end(EndReason::peer_closed,
+            reader_.is_at_boundary() ? "peer closed the connection" : "peer closed inside a PDU");
       } else {
         end(EndReason::connection_error, "connection lost");
       }

@@ -35,8 +35,8 @@ class ControlPdu final : public PduSource {
   explicit ControlPdu(class Connection& connection) noexcept : connection_(connection) {}
 
   Pdu pdu;
-  runtime::BufferLease lease;  // its data, or
-  ChunkRef chunk;              // its data where it was received, or
+  runtime::BufferLease lease;                        // its data, or
+  ChunkRef chunk;                                    // its data where it was received, or
   std::array<std::byte, iscsi::bhs_bytes> header{};  // the header a Reject returns
   std::span<const std::byte> data;
 
@@ -150,10 +150,10 @@ class Connection final : private runtime::Timer, private iscsi::TextHost {
   EndReason end_reason_ = EndReason::none;
   std::optional<iscsi::LogoutResponse> logout_;
   std::uint64_t now_ns_ = 0;
-  std::uint64_t received_ns_ = 0;      // when bytes came last
-  std::uint64_t partial_since_ns_ = 0; // a PDU began to arrive and is not complete; 0: none
-  std::uint64_t asked_ns_ = 0;         // NOP-In sent and nothing heard since; 0: none
-  std::uint64_t ending_ns_ = 0;        // when finish_sending was called
+  std::uint64_t received_ns_ = 0;       // when bytes came last
+  std::uint64_t partial_since_ns_ = 0;  // a PDU began to arrive and is not complete; 0: none
+  std::uint64_t asked_ns_ = 0;          // NOP-In sent and nothing heard since; 0: none
+  std::uint64_t ending_ns_ = 0;         // when finish_sending was called
   std::uint32_t nop_tag_ = 1;
   std::uint32_t warnings_ = 0;
 };

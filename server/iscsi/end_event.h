@@ -1,4 +1,5 @@
-// EndEvent: something that happens once and that any number of coroutines of one worker wait for (the end of a session).
+// EndEvent: something that happens once and that any number of coroutines of one worker wait for (the end of a
+// session).
 #pragma once
 
 #include <coroutine>

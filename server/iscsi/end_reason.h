@@ -14,9 +14,10 @@ enum class EndReason : std::uint8_t {
   digest_error,
   logout,
   timed_out,
-  reinstated,   // the same initiator logged in again
-  target_gone,  // the target is not exported any more, or not to this initiator
-  dropped,      // by the administrator
+  reinstated,    // the same initiator logged in again
+  target_gone,   // the target is not exported any more, or not to this initiator
+  dropped,       // by the administrator
+  target_reset,  // TARGET COLD RESET
   stopping,
   out_of_memory,
 };
@@ -43,6 +44,8 @@ enum class EndReason : std::uint8_t {
       return "target_gone";
     case EndReason::dropped:
       return "dropped";
+    case EndReason::target_reset:
+      return "target_reset";
     case EndReason::stopping:
       return "stopping";
     case EndReason::out_of_memory:

@@ -1,6 +1,7 @@
 #include "server/iscsi/iscsi_transport.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstring>
 
@@ -44,22 +45,37 @@ class IscsiTransport::Portal final : private runtime::AcceptSink {
   runtime::Listener listener_;
 };
 
-IscsiTransport::IscsiTransport(runtime::Worker& management, std::span<runtime::Worker* const> workers, IscsiOptions options)
+namespace {
+
+std::array<std::byte, iscsi::ChapChallenges::key_bytes> random_key(runtime::Rng& rng) {
+  std::array<std::byte, iscsi::ChapChallenges::key_bytes> key{};
+  rng.fill(key);
+  return key;
+}
+
+}  // namespace
+
+IscsiTransport::IscsiTransport(runtime::Worker& management, std::span<runtime::Worker* const> workers,
+                               IscsiOptions options)
     : management_(management),
       acceptor_(*workers.front()),
+      challenges_(random_key(management.rng())),
       registry_(management, options.sessions_max),
       limits_(std::make_shared<ConnectionLimits>(acceptor_, options.connections)),
       exports_(std::make_shared<Exports>()) {
   std::vector<SessionHost*> hosts;
   for (runtime::Worker* worker : workers) {
-    hosts_.push_back(std::make_unique<SessionHost>(*worker, static_cast<unsigned>(hosts.size()), management, registry_));
+    hosts_.push_back(std::make_unique<SessionHost>(*worker, static_cast<unsigned>(hosts.size()), management, registry_,
+                                                   LoginShared{challenges_, records_}));
     hosts.push_back(hosts_.back().get());
   }
   for (SessionHost* host : hosts) host->set_peers(hosts);
   registry_.set_hosts(hosts);
 }
 
-IscsiTransport::~IscsiTransport() { LUN_ASSERT(stopped_ && portals_.empty()); }
+IscsiTransport::~IscsiTransport() {
+  LUN_ASSERT(stopped_ && portals_.empty());
+}
 
 // ---- connections --------------------------------------------------------------------------------------------------
 
@@ -71,9 +87,10 @@ SessionHost& IscsiTransport::next_host() noexcept {
 void IscsiTransport::place(SessionHost& host, std::unique_ptr<runtime::ByteStream> stream, const std::string& portal,
                            std::unique_ptr<ConnectionTicket> ticket) {
   if (&host.worker() == runtime::Worker::current()) return host.login(std::move(stream), portal, std::move(ticket));
-  host.worker().post([&host, portal, moved = std::move(stream), passed = std::move(ticket)]() mutable {
-    host.login(std::move(moved), std::move(portal), std::move(passed));
-  });
+  host.worker().post(
+      [&host, name = std::string(portal), moved = std::move(stream), passed = std::move(ticket)]() mutable {
+        host.login(std::move(moved), std::move(name), std::move(passed));
+      });
 }
 
 // ---- portals ------------------------------------------------------------------------------------------------------
@@ -149,6 +166,10 @@ runtime::Task<std::vector<SessionInfo>> IscsiTransport::sessions() {
     if (infos) all.insert(all.end(), infos->begin(), infos->end());
   }
   co_return all;
+}
+
+runtime::Task<LoginFailures> IscsiTransport::login_failures() {
+  co_return records_.list(management_.clock().now_ns());
 }
 
 runtime::Task<bool> IscsiTransport::drop_session(std::string id) {

@@ -11,7 +11,8 @@
 namespace lunaris::iscsi_server {
 
 void log_session_start(const SessionSpec& session, const runtime::Endpoint& peer);
-void log_session_end(const SessionSpec& session, const runtime::Endpoint& peer, EndReason reason, std::string_view what);
+void log_session_end(const SessionSpec& session, const runtime::Endpoint& peer, EndReason reason,
+                     std::string_view what);
 /// Callers bound how often they call this (limits::warnings_max per connection).
 void log_peer_mistake(const SessionSpec& session, const runtime::Endpoint& peer, std::string_view what);
 void log_login_refused(const runtime::Endpoint& peer, std::string_view initiator, std::string_view target,

@@ -24,7 +24,7 @@ namespace lunaris::iscsi_server {
 class Batch {
  public:
   static constexpr std::size_t pdus_max = 384;
-  static constexpr std::size_t scratch_bytes = 16 * 1024;
+  static constexpr std::size_t scratch_bytes = std::size_t{16} * 1024;
   /// Small data of one PDU: sense data, a rejected header.
   static constexpr std::size_t small_bytes_max = 512;
 
@@ -54,7 +54,9 @@ class Batch {
   [[nodiscard]] std::size_t pdus() const noexcept { return pdus_; }
 
   /// What is still to be written; `advance` takes `count` bytes from its front.
-  [[nodiscard]] std::span<const iovec> rest() const noexcept { return {vector_memory_.get() + first_, vectors_ - first_}; }
+  [[nodiscard]] std::span<const iovec> rest() const noexcept {
+    return {vector_memory_.get() + first_, vectors_ - first_};
+  }
   void advance(std::size_t count) noexcept;
   void clear() noexcept;
 
@@ -117,7 +119,9 @@ class OutQueue final : private runtime::TurnHook {
   /// Everything queued is sent first when `drain`; then `run` returns.
   void close(bool drain) noexcept;
   [[nodiscard]] bool has_failed() const noexcept { return failed_; }
-  [[nodiscard]] bool is_idle() const noexcept { return urgent_.first == nullptr && bulk_.first == nullptr && !writing_; }
+  [[nodiscard]] bool is_idle() const noexcept {
+    return urgent_.first == nullptr && bulk_.first == nullptr && !writing_;
+  }
   /// Since when a write has not moved a byte; 0 when none is waiting.
   [[nodiscard]] std::uint64_t stalled_since_ns() const noexcept { return writing_ ? progress_ns_ : 0; }
   [[nodiscard]] std::uint64_t last_write_ns() const noexcept { return progress_ns_; }

@@ -57,7 +57,9 @@ Session::Session(SessionHost& host, SessionSpec spec, std::shared_ptr<const scsi
   started_ns_ = worker_.clock().now_ns();
 }
 
-Session::~Session() { LUN_ASSERT(ended_.is_set()); }
+Session::~Session() {
+  LUN_ASSERT(ended_.is_set());
+}
 
 // ---- life ---------------------------------------------------------------------------------------------------------
 
@@ -288,9 +290,13 @@ iscsi::SequenceNumbers Session::numbers(bool takes_stat_sn) noexcept {
   return numbers;
 }
 
-runtime::Task<> Session::execute(scsi_server::Command& command) { return nexus_->execute(command); }
+runtime::Task<> Session::execute(scsi_server::Command& command) {
+  return nexus_->execute(command);
+}
 
-void Session::abort_in_nexus(scsi_server::Command& command) { nexus_->abort(command); }
+void Session::abort_in_nexus(scsi_server::Command& command) {
+  nexus_->abort(command);
+}
 
 std::optional<runtime::BufferLease> Session::claim_arrival_memory(std::uint32_t size) {
   if (worker_.buffers().under_pressure()) return std::nullopt;

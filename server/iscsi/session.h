@@ -33,14 +33,14 @@ struct Handover {
   iscsi::Parameters parameters;
   iscsi::Offer offer;
   std::uint16_t cid = 0;
-  iscsi::SerialNumber cmd_sn;       // of the first command
-  iscsi::SerialNumber stat_sn;      // of the first response
-  std::vector<std::byte> unread;    // received behind the login
+  iscsi::SerialNumber cmd_sn;     // of the first command
+  iscsi::SerialNumber stat_sn;    // of the first response
+  std::vector<std::byte> unread;  // received behind the login
 };
 
 /// Made by SessionHost before the login has succeeded, runs until its connection ends or somebody ends it, and is
-/// destroyed by its host. Order of its end: no new commands; every command has ended; the nexus is closed; what is still
-/// to be said is sent; the connection is closed; `ended()`.
+/// destroyed by its host. Order of its end: no new commands; every command has ended; the nexus is closed; what is
+/// still to be said is sent; the connection is closed; `ended()`.
 class Session {
  public:
   Session(SessionHost& host, SessionSpec spec, std::shared_ptr<const scsi_server::LunMap> luns);
@@ -64,7 +64,9 @@ class Session {
 
   // --- by Connection --------------------------------------------------------------------------------------------
   using Admission = iscsi::CommandWindow::Admission;
-  [[nodiscard]] Admission admit(iscsi::SerialNumber cmd_sn, bool immediate) { return window_->admit(cmd_sn, immediate); }
+  [[nodiscard]] Admission admit(iscsi::SerialNumber cmd_sn, bool immediate) {
+    return window_->admit(cmd_sn, immediate);
+  }
   /// A fresh command object for an admitted command; null when immediate commands have used them up.
   [[nodiscard]] CommandTask* make_task(const iscsi::ScsiCommand& pdu);
   [[nodiscard]] CommandTask* find_task(std::uint32_t tag) noexcept;

@@ -29,7 +29,8 @@ runtime::Task<> SessionRegistry::end_session(std::uint64_t id) {
   const int host = host_of(id);
   if (host < 0) co_return;
   SessionHost* owner = hosts_[static_cast<std::size_t>(host)];
-  static_cast<void>(co_await owner->worker().ask_task([owner, id] { return owner->close_session(id, EndReason::reinstated); }));
+  static_cast<void>(
+      co_await owner->worker().ask_task([owner, id] { return owner->close_session(id, EndReason::reinstated); }));
   forget(id);
 }
 

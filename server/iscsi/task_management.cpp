@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "server/iscsi/session.h"
+#include "server/iscsi/session_host.h"
 
 namespace lunaris::iscsi_server {
 namespace {
@@ -92,11 +93,11 @@ runtime::Task<Code> run_function(Session& session, const iscsi::TaskManagementRe
     case Function::logical_unit_reset:
       co_return co_await reset_logical_unit(session, request.lun);
     case Function::target_warm_reset:
+    case Function::target_cold_reset:
       co_return co_await reset_target(session);
     case Function::task_reassign:
       co_return Code::reassignment_not_supported;
     case Function::clear_aca:
-    case Function::target_cold_reset:
     case Function::query_task:
     case Function::query_task_set:
     case Function::i_t_nexus_reset:
@@ -104,6 +105,13 @@ runtime::Task<Code> run_function(Session& session, const iscsi::TaskManagementRe
       co_return Code::function_not_supported;
   }
   co_return Code::function_not_supported;
+}
+
+// RFC 7143 11.5.1: after a cold reset every session with the target ends, the one that asked for it included.
+runtime::Task<> end_sessions(SessionHost& host, std::string target) {
+  for (SessionHost* each : host.peers()) {
+    static_cast<void>(co_await each->worker().ask([each, &target] { each->end_sessions_of(target); }));
+  }
 }
 
 }  // namespace
@@ -114,6 +122,10 @@ runtime::Task<> run_task_management(Session& session, iscsi::TaskManagementReque
   response.initiator_task_tag = request.initiator_task_tag;
   response.response = co_await run_function(session, request);
   session.answer(response);
+  const bool is_cold = static_cast<Function>(request.function) == Function::target_cold_reset;
+  if (is_cold && response.response == Code::function_complete) {
+    co_await end_sessions(session.host(), session.spec().key.target);
+  }
   session.count_management(-1);
 }
 

@@ -15,33 +15,16 @@
 #include "server/runtime/assert.h"
 #include "server/runtime/unique_fd.h"
 #include "server/runtime/worker.h"
+#include "server/runtime/worker_context.h"
 
 namespace lunaris::runtime {
 namespace asio = boost::asio;
-
-namespace {
-
-/// Makes a context whose ring belongs to this thread alone. The choice is thread-local because the fix sees every ring
-/// of the process.
-void make_worker_context(std::optional<asio::io_context>& context) {
-  uring::thread_ring.next_is_worker = true;
-  try {
-    context.emplace(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE);
-    asio::use_service<asio::detail::io_uring_service>(*context);
-  } catch (...) {
-    uring::thread_ring.next_is_worker = false;
-    throw;
-  }
-  LUN_ASSERT(!uring::thread_ring.next_is_worker);
-}
-
-}  // namespace
 
 class AsioLoop::Impl {
  public:
   explicit Impl(Mode mode) : mode_(mode), wake_fd_(::eventfd(0, EFD_CLOEXEC)) {
     LUN_ASSERT(wake_fd_);
-    if (mode == Mode::management) context_.emplace();
+    if (mode == Mode::management) shared_context_.emplace();
   }
   ~Impl() { release(); }
 
@@ -55,7 +38,7 @@ class AsioLoop::Impl {
 
   asio::io_context& context() {
     LUN_ASSERT(mode_ == Mode::management);
-    return *context_;
+    return *shared_context_;
   }
   Ring* ring() noexcept { return ring_ ? &*ring_ : nullptr; }
 
@@ -102,7 +85,9 @@ class AsioLoop::Impl {
   Mode mode_;
   UniqueFd wake_fd_;
   Worker* worker_ = nullptr;
-  std::optional<asio::io_context> context_;
+  std::optional<asio::io_context> shared_context_;  // Mode::management
+  std::optional<WorkerContext> own_context_;        // Mode::worker, from attach to the end of run
+  asio::io_context* context_ = nullptr;             // one of the two
   asio::detail::scheduler* scheduler_ = nullptr;
   asio::detail::io_uring_service* service_ = nullptr;
   std::optional<Ring> ring_;
@@ -117,7 +102,8 @@ class AsioLoop::Impl {
 
 void AsioLoop::Impl::attach(Worker& worker) {
   worker_ = &worker;
-  if (mode_ == Mode::worker) make_worker_context(context_);
+  if (mode_ == Mode::worker) own_context_.emplace();
+  context_ = mode_ == Mode::worker ? &own_context_->get() : &*shared_context_;
   scheduler_ = &asio::use_service<asio::detail::scheduler>(*context_);
   service_ = &asio::use_service<asio::detail::io_uring_service>(*context_);
   ring_.emplace(std::make_unique<Ring::Implementation>(*context_));
@@ -142,7 +128,8 @@ void AsioLoop::Impl::release() {
     service_->deregister_io_object(wake_operation_.object);
     service_->cleanup_io_object(wake_operation_.object);
   }
-  context_.reset();
+  own_context_.reset();
+  shared_context_.reset();
 }
 
 void AsioLoop::Impl::request_turn() {

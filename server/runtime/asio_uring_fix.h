@@ -40,6 +40,8 @@ inline constexpr unsigned worker_flags =
 /// Small enough to stay in the cache while it goes round; a full queue is submitted on the spot.
 inline constexpr unsigned worker_submission_entries = 1024;
 inline constexpr unsigned worker_completion_entries = 8192;
+/// Asio asks for 16384 everywhere, 1.5 MiB that count against RLIMIT_MEMLOCK.
+inline constexpr unsigned plain_submission_entries = 4096;
 /// Submissions wait for the end of the turn, but not more of them than this.
 inline constexpr unsigned submissions_held_max = 256;
 /// Empty polls before a busy loop submits what it holds: Asio polls while its own queue is not empty.
@@ -64,7 +66,9 @@ inline int check_submitted(int result) {
 
 inline int queue_init(unsigned entries, io_uring* ring, unsigned flags) {
   ThreadRing& own = thread_ring;
-  if (!own.next_is_worker) return ::io_uring_queue_init(entries, ring, flags);
+  if (!own.next_is_worker) {
+    return ::io_uring_queue_init(entries < plain_submission_entries ? entries : plain_submission_entries, ring, flags);
+  }
   io_uring_params params;
   std::memset(&params, 0, sizeof params);
   params.flags = IORING_SETUP_CQSIZE | (own.plain_flags ? 0U : worker_flags);

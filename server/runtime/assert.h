@@ -10,6 +10,6 @@ void set_assert_context(const char* context) noexcept;
 
 }  // namespace lunaris::runtime
 
-#define LUN_ASSERT(expression)                                                               \
-  (static_cast<bool>(expression) ? static_cast<void>(0)                                      \
+#define LUN_ASSERT(expression)                          \
+  (static_cast<bool>(expression) ? static_cast<void>(0) \
                                  : ::lunaris::runtime::assertion_failed(#expression, __FILE__, __LINE__))

@@ -21,8 +21,12 @@ constexpr std::size_t class_of(std::size_t size) noexcept {
 
 }  // namespace
 
-FramePool* FramePool::current() noexcept { return current_pool; }
-void FramePool::set_current(FramePool* pool) noexcept { current_pool = pool; }
+FramePool* FramePool::current() noexcept {
+  return current_pool;
+}
+void FramePool::set_current(FramePool* pool) noexcept {
+  current_pool = pool;
+}
 
 FramePool::~FramePool() {
   if (current_pool == this) current_pool = nullptr;

@@ -12,6 +12,8 @@ template <class T = void>
 using Result = boost::system::result<T>;
 
 /// An errno value (positive) as an Error.
-[[nodiscard]] inline Error errno_error(int errno_value) noexcept { return {errno_value, boost::system::generic_category()}; }
+[[nodiscard]] inline Error errno_error(int errno_value) noexcept {
+  return {errno_value, boost::system::generic_category()};
+}
 
 }  // namespace lunaris::runtime

@@ -5,6 +5,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <thread>
 
 #include "server/runtime/ring.h"
 
@@ -73,6 +74,8 @@ Worker::Worker(WorkerOptions options, std::unique_ptr<Loop> loop, std::unique_pt
       buffers_(options_.buffers) {}
 
 Worker::~Worker() {
+  // The mail that let this worker end may have been sent a moment ago: its sender still has to leave `send`.
+  while (senders_.load() != 0) std::this_thread::yield();
   // A worker that never ran may have mail.
   state_.store(State::closed);
   refuse_all();
@@ -238,9 +241,11 @@ void Worker::send(Mail& mail) noexcept {
     mail.refuse();
     return;
   }
+  senders_.fetch_add(1);
   if (mailbox_.push(mail)) loop_->wake();
   // The push and this load are ordered against `closed` and the last look into the box: one side sees the other.
   if (state_.load() == State::closed) refuse_all();
+  senders_.fetch_sub(1);  // from here on the worker may be gone
 }
 
 void Worker::drain_mailbox() {

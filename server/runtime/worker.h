@@ -187,6 +187,7 @@ class Worker {
   Mailbox mailbox_;
   Mail* backlog_ = nullptr;  // taken from the mailbox, not yet run
   std::atomic<State> state_{State::open};
+  std::atomic<std::uint32_t> senders_{0};  // threads inside `send`
   bool stopping_ = false;
   bool turn_requested_ = false;
   std::atomic<std::uint32_t> held_{0};  // written by the owner only; atomic so that a watchdog may look

@@ -13,13 +13,20 @@
 namespace lunaris::runtime {
 namespace {
 
+/// Rings count against RLIMIT_MEMLOCK as buffers do: what a worker's takes, and the management ring with the start-up
+/// probe, rounded up.
+constexpr std::size_t worker_ring_bytes = std::size_t{512} << 10;
+constexpr std::size_t other_rings_bytes = std::size_t{1} << 20;
+
 /// An even share of what may be locked; rings made later would find nothing left otherwise.
 std::size_t registered_share(std::size_t wanted, std::size_t workers) {
   rlimit limit{};
   if (::getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return wanted;
   // Privileged processes are not bound by the limit; a pool that asks for more than it gets shrinks by itself.
   if (::geteuid() == 0) return wanted;
-  return std::min(wanted, static_cast<std::size_t>(limit.rlim_cur) / std::max<std::size_t>(workers, 1));
+  const std::size_t rings = other_rings_bytes + workers * worker_ring_bytes;
+  const std::size_t left = limit.rlim_cur > rings ? limit.rlim_cur - rings : 0;
+  return std::min(wanted, left / std::max<std::size_t>(workers, 1));
 }
 
 using Started = std::shared_ptr<std::promise<std::string>>;

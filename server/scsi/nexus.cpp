@@ -10,6 +10,7 @@
 #include "server/scsi/health.h"
 #include "server/scsi/lun.h"
 #include "server/scsi/nexus_state.h"
+#include "server/scsi/unit_reservations.h"
 
 namespace lunaris::scsi_server {
 namespace {
@@ -59,10 +60,26 @@ bool admit(Execution& execution) {
   return true;
 }
 
+/// RESERVATION CONFLICT, or the loss of what would say whether there is one. False: the outcome is set.
+bool check_reservation(Execution& execution) {
+  const volume::View& view = execution.pass->view();
+  const volume::ReservationTable& table = *view.reservation;
+  if (table.is_lost && !execution.row->has(command_flags::past_reservations | command_flags::asks_reservations)) {
+    execution.check_condition(scsi::SenseKey::hardware_error,
+                              scsi::additional_sense::persistent_reservation_information_lost);
+    return false;
+  }
+  const volume::ReservationRole role = execution.unit->role(view);
+  if (!conflicts(*execution.row, execution.command.cdb, table, role, &execution.nexus)) return true;
+  execution.command.status = scsi::Status::reservation_conflict;
+  return false;
+}
+
 /// What is checked when the command's turn has come, in the view it will run under. False: the outcome is set.
 bool prepare(Execution& execution) {
   const CommandRow& row = *execution.row;
   execution.settings = execution.unit->state().settings();
+  if (execution.pass && execution.pass->view().reservation != nullptr && !check_reservation(execution)) return false;
   if (!row.has(command_flags::without_medium)) {
     if (const std::optional<scsi::SenseData> problem = health_problem(execution)) {
       execution.check_condition(*problem);
@@ -113,7 +130,7 @@ void clear_attention_everywhere(Nexus::Implementation& nexus, scsi::AdditionalSe
 Nexus::Nexus(runtime::Worker& worker, NexusIdentity identity, std::shared_ptr<const LunMap> luns)
     : implementation_(std::make_unique<Implementation>(worker, std::move(identity), std::move(luns))) {
   for (const auto& [lun, entry] : implementation_->luns->entries) {
-    implementation_->units.push_back(std::make_unique<UnitNexus>(this, worker, lun, entry));
+    implementation_->units.push_back(std::make_unique<UnitNexus>(*this, worker, lun, entry));
   }
 }
 
@@ -179,7 +196,7 @@ runtime::Task<TaskManagementResult> Nexus::reset_logical_unit(std::uint64_t lun)
   UnitNexus* const unit = implementation_->find(lun);
   if (unit == nullptr) co_return TaskManagementResult::no_such_lun;
   const std::shared_ptr<UnitState> state = unit->state().shared_from_this();
-  co_await state->reset(this);
+  co_await state->reset();
   co_return TaskManagementResult::complete;
 }
 
@@ -204,7 +221,9 @@ runtime::Task<> Nexus::remap(std::shared_ptr<const LunMap> luns) {
     unit->abort_tasks();
   }
   for (std::size_t index = 0; index < self.units.size(); ++index) {
-    if (is_gone(*self.units[index])) co_await self.units[index]->gate().close();
+    if (!is_gone(*self.units[index])) continue;
+    co_await self.units[index]->gate().close();
+    co_await release_session(self.units[index]->state().shared_from_this(), this);
   }
   std::erase_if(self.units, [&is_gone](const std::unique_ptr<UnitNexus>& unit) { return is_gone(*unit); });
 
@@ -215,7 +234,7 @@ runtime::Task<> Nexus::remap(std::shared_ptr<const LunMap> luns) {
       (*place)->set_read_only(entry.read_only);
     } else {
       changed = true;
-      self.units.insert(place, std::make_unique<UnitNexus>(this, self.worker, lun, entry));
+      self.units.insert(place, std::make_unique<UnitNexus>(*this, self.worker, lun, entry));
     }
   }
   if (!changed) co_return;
@@ -229,6 +248,10 @@ runtime::Task<> Nexus::close() {
   self.gate.shut();
   for (const std::unique_ptr<UnitNexus>& unit : self.units) unit->abort_tasks();
   co_await self.gate.close();
+  // What RESERVE has taken goes with the nexus (SPC-2 5.5.1).
+  for (const std::unique_ptr<UnitNexus>& unit : self.units) {
+    co_await release_session(unit->state().shared_from_this(), this);
+  }
   self.units.clear();
   self.closed = true;
 }

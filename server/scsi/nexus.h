@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "server/runtime/gate.h"
 #include "server/runtime/worker.h"
@@ -22,6 +23,8 @@ struct LunMap {
     bool read_only = false;
   };
   std::map<std::uint16_t, Entry> entries;
+  /// The relative identifiers of all ports of the target device; empty: only that of the nexus is known.
+  std::vector<std::uint16_t> target_ports;
 };
 
 /// SAM-5 3.1.40 with the names that end up in designators and reservations.
@@ -59,7 +62,7 @@ class Nexus {
   /// Wakes `command` if it waits (for its turn, for a lock), so that it sees `aborted`. The caller waits for its end.
   void abort(Command& command);
   /// LOGICAL UNIT RESET (SAM-5 7.7): aborts every task of every nexus on the unit, returns when they have ended; unit
-  /// attention 29/03 for all other nexuses. `lun` as in Command.
+  /// attention 29/03 for all nexuses. `lun` as in Command.
   runtime::Task<TaskManagementResult> reset_logical_unit(std::uint64_t lun);
   /// Whether `lun` names a mapped unit.
   [[nodiscard]] bool has(std::uint64_t lun) const;

@@ -1,10 +1,12 @@
 // The parts behind a LogicalUnit: who is told what, and how everything on a unit is brought to an end.
 #include "server/scsi/unit_state.h"
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
 #include "server/runtime/assert.h"
+#include "server/scsi/unit_reservations.h"
 
 namespace lunaris::scsi_server {
 namespace {
@@ -21,6 +23,18 @@ scsi::ModeSettings unpack(std::uint8_t bits) noexcept {
   return {.write_cache_enabled = (bits & write_cache_bit) != 0,
           .descriptor_sense = (bits & descriptor_sense_bit) != 0,
           .software_write_protect = (bits & write_protect_bit) != 0};
+}
+
+scsi::AdditionalSense condition_of(volume::ReservationNotice notice) noexcept {
+  switch (notice) {
+    case volume::ReservationNotice::reservations_preempted:
+      return scsi::additional_sense::reservations_preempted;
+    case volume::ReservationNotice::reservations_released:
+      return scsi::additional_sense::reservations_released;
+    case volume::ReservationNotice::registrations_preempted:
+      return scsi::additional_sense::registrations_preempted;
+  }
+  return scsi::additional_sense::reservations_preempted;
 }
 
 /// Keeps `state` alive while one of its parts waits on another worker.
@@ -54,18 +68,68 @@ void UnitOnWorker::announce(scsi::AdditionalSense condition, const void* except_
   }
 }
 
-std::uint64_t UnitOnWorker::abort_all(scsi::AdditionalSense condition, const void* except_nexus) noexcept {
+std::uint64_t UnitOnWorker::abort_all(scsi::AdditionalSense condition) noexcept {
   for (UnitNexus* nexus = first_; nexus != nullptr; nexus = nexus->next_) nexus->abort_tasks();
-  announce(condition, except_nexus);
+  announce(condition, nullptr);
   return sequence_;
 }
 
+UnitNexus* UnitOnWorker::find(const volume::NexusName& name) const noexcept {
+  for (UnitNexus* nexus = first_; nexus != nullptr; nexus = nexus->next_) {
+    const NexusIdentity& identity = nexus->identity();
+    if (identity.initiator_port == name.initiator_port && identity.target_port == name.target_port) return nexus;
+  }
+  return nullptr;
+}
+
+std::vector<std::uint64_t> UnitOnWorker::apply(volume::Volume& volume, const volume::ReservationOutcome& outcome) {
+  constexpr std::uint8_t persistent_reserve_out = 0x5f;
+  volume.refresh(worker_);
+  for (const volume::ReservationOutcome::Told& each : outcome.told) {
+    if (UnitNexus* nexus = find(each.nexus)) nexus->attentions_.raise(condition_of(each.notice));
+  }
+  std::vector<std::uint64_t> aborted;
+  for (const volume::NexusName& each : outcome.aborted) {
+    UnitNexus* nexus = find(each);
+    if (nexus == nullptr) continue;
+    for (TaskEntry* entry = nexus->tasks_.first(); entry != nullptr; entry = entry->next()) {
+      if (entry->command().cdb[0] == persistent_reserve_out) continue;
+      aborted.push_back(entry->sequence);
+      nexus->abort(*entry);
+    }
+  }
+  std::ranges::sort(aborted);
+  return aborted;
+}
+
+std::vector<std::string> UnitOnWorker::initiator_ports(const std::string& name) const {
+  std::vector<std::string> ports;
+  for (UnitNexus* nexus = first_; nexus != nullptr; nexus = nexus->next_) {
+    const std::string& port = nexus->identity().initiator_port;
+    if (port.starts_with(name) && port.substr(name.size()).starts_with(",i,")) ports.push_back(port);
+  }
+  return ports;
+}
+
+bool UnitOnWorker::Drain::waits_for(std::uint64_t sequence) const noexcept {
+  return tasks == nullptr ? sequence < bound : std::ranges::binary_search(*tasks, sequence);
+}
+
 runtime::Task<> UnitOnWorker::drained(std::uint64_t bound) {
+  co_await wait(bound, nullptr);
+}
+
+runtime::Task<> UnitOnWorker::ended(const std::vector<std::uint64_t>& tasks) {
+  co_await wait(0, &tasks);
+}
+
+runtime::Task<> UnitOnWorker::wait(std::uint64_t bound, const std::vector<std::uint64_t>* tasks) {
   Drain drain;
   drain.bound = bound;
+  drain.tasks = tasks;
   for (UnitNexus* nexus = first_; nexus != nullptr; nexus = nexus->next_) {
-    for (TaskEntry* entry = nexus->tasks_.first(); entry != nullptr && entry->sequence < bound; entry = entry->next()) {
-      ++drain.remaining;
+    for (TaskEntry* entry = nexus->tasks_.first(); entry != nullptr; entry = entry->next()) {
+      if (drain.waits_for(entry->sequence)) ++drain.remaining;
     }
   }
   if (drain.remaining == 0) co_return;
@@ -77,7 +141,7 @@ runtime::Task<> UnitOnWorker::drained(std::uint64_t bound) {
 void UnitOnWorker::count_down(std::uint64_t sequence) noexcept {
   for (Drain** link = &first_drain_; *link != nullptr;) {
     Drain& drain = **link;
-    if (sequence < drain.bound && --drain.remaining == 0) {
+    if (drain.waits_for(sequence) && --drain.remaining == 0) {
       *link = drain.next;
       drain.done.set();
     } else {
@@ -135,10 +199,11 @@ void UnitState::announce(scsi::AdditionalSense condition, const void* except_nex
 
 // Every worker aborts before any is waited for: a device that hangs on one must not let commands succeed on another.
 // A worker that has stopped has no tasks left: its answer, nothing, is as good as "done".
-runtime::Task<> UnitState::reset(const void* except_nexus) {
+runtime::Task<> UnitState::reset() {
   const std::shared_ptr<UnitState> self = shared_from_this();
   const scsi::AdditionalSense condition = scsi::additional_sense::bus_device_reset_function_occurred;
   set_settings(default_settings());
+  co_await release_session(self, nullptr);  // SPC-2 5.5.1; persistent reservations stay
   struct Aborted {
     UnitOnWorker* part;
     std::uint64_t bound;
@@ -147,10 +212,9 @@ runtime::Task<> UnitState::reset(const void* except_nexus) {
   for (UnitOnWorker* part = first_.load(std::memory_order_acquire); part != nullptr; part = part->next_) {
     std::optional<std::uint64_t> bound;
     if (runtime::Worker::current() == &part->worker_) {
-      bound = part->abort_all(condition, except_nexus);
+      bound = part->abort_all(condition);
     } else {
-      bound = co_await part->worker_.ask(
-          [self, part, condition, except_nexus] { return part->abort_all(condition, except_nexus); });
+      bound = co_await part->worker_.ask([self, part, condition] { return part->abort_all(condition); });
     }
     if (bound) aborted.push_back({part, *bound});
   }
@@ -165,8 +229,16 @@ runtime::Task<> UnitState::reset(const void* except_nexus) {
   }
 }
 
-UnitNexus::UnitNexus(const void* nexus, runtime::Worker& worker, std::uint16_t lun, LunMap::Entry entry)
-    : nexus_(nexus),
+std::vector<UnitOnWorker*> UnitState::parts() const {
+  std::vector<UnitOnWorker*> parts;
+  for (UnitOnWorker* part = first_.load(std::memory_order_acquire); part != nullptr; part = part->next_) {
+    parts.push_back(part);
+  }
+  return parts;
+}
+
+UnitNexus::UnitNexus(const Nexus& nexus, runtime::Worker& worker, std::uint16_t lun, LunMap::Entry entry)
+    : nexus_(&nexus),
       worker_(worker),
       lun_(lun),
       entry_(std::move(entry)),
@@ -212,10 +284,17 @@ void UnitNexus::leave(TaskEntry& entry) noexcept {
 }
 
 void UnitNexus::abort_tasks() noexcept {
-  for (TaskEntry* entry = tasks_.first(); entry != nullptr; entry = entry->next()) {
-    tasks_.abort(*entry);
-    if (entry->command().data != nullptr) entry->command().data->give_up();
-  }
+  for (TaskEntry* entry = tasks_.first(); entry != nullptr; entry = entry->next()) abort(*entry);
+}
+
+void UnitNexus::abort(TaskEntry& entry) noexcept {
+  tasks_.abort(entry);
+  if (entry.command().data != nullptr) entry.command().data->give_up();
+}
+
+void UnitNexus::find_role(const volume::View& view) noexcept {
+  role_generation_ = view.generation;
+  role_ = view.reservation->role_of(identity().initiator_port, identity().target_port);
 }
 
 void UnitNexus::look_at(const volume::View& view) noexcept {

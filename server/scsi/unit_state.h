@@ -5,6 +5,8 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "protocol/scsi/mode_pages.h"
 #include "server/runtime/gate.h"
@@ -37,22 +39,35 @@ class UnitOnWorker {
   }
 
   void announce(scsi::AdditionalSense condition, const void* except_nexus) noexcept;
-  /// Aborts every task of every nexus here and raises `condition` for all but `except_nexus`. Answers the sequence
-  /// number below which all of them are.
-  std::uint64_t abort_all(scsi::AdditionalSense condition, const void* except_nexus) noexcept;
+  /// Aborts every task of every nexus here and raises `condition` for all of them. Answers the sequence number below
+  /// which all the tasks are.
+  std::uint64_t abort_all(scsi::AdditionalSense condition) noexcept;
   /// Returns when every task with a sequence number below `bound` has ended.
   runtime::Task<> drained(std::uint64_t bound);
 
+  /// Takes a change of the reservations in: the new view, what is to be told, the tasks to abort. Answers the sequence
+  /// numbers of those to wait for. PERSISTENT RESERVE OUT is not among them: it touches no medium, and two of them may
+  /// abort each other.
+  [[nodiscard]] std::vector<std::uint64_t> apply(volume::Volume& volume, const volume::ReservationOutcome& outcome);
+  /// Returns when every one of `tasks`, in ascending order, has ended.
+  runtime::Task<> ended(const std::vector<std::uint64_t>& tasks);
+  /// The ports of the initiator `name` that are here.
+  [[nodiscard]] std::vector<std::string> initiator_ports(const std::string& name) const;
+
  private:
   friend class UnitState;
-  /// Somebody who waits for all tasks with a sequence number below `bound`.
+  /// Somebody who waits for all tasks with a sequence number below `bound`, or for `tasks`.
   struct Drain {
     std::uint64_t bound = 0;
+    const std::vector<std::uint64_t>* tasks = nullptr;
+    [[nodiscard]] bool waits_for(std::uint64_t sequence) const noexcept;
     std::uint64_t remaining = 0;
     runtime::Signal done;
     Drain* next = nullptr;
   };
   void count_down(std::uint64_t sequence) noexcept;
+  [[nodiscard]] UnitNexus* find(const volume::NexusName& name) const noexcept;
+  runtime::Task<> wait(std::uint64_t bound, const std::vector<std::uint64_t>* tasks);
 
   runtime::Worker& worker_;
   UnitNexus* first_ = nullptr;
@@ -82,8 +97,11 @@ class UnitState : public std::enable_shared_from_this<UnitState> {
 
   /// Any worker.
   void announce(scsi::AdditionalSense condition, const void* except_nexus);
-  /// LOGICAL UNIT RESET from a worker's coroutine: everything that is running ends, settings are the defaults again.
-  runtime::Task<> reset(const void* except_nexus);
+  /// LOGICAL UNIT RESET from a worker's coroutine: everything that is running ends, settings are the defaults again,
+  /// every nexus has the unit attention (SAM-5 6.3.3).
+  runtime::Task<> reset();
+  /// Any thread. The parts stay as long as the state.
+  [[nodiscard]] std::vector<UnitOnWorker*> parts() const;
 
  private:
   std::shared_ptr<volume::Volume> volume_;
@@ -95,7 +113,7 @@ class UnitState : public std::enable_shared_from_this<UnitState> {
 /// One nexus's view of one unit (the I_T_L nexus of SAM-5 4.8). Belongs to the session's worker.
 class UnitNexus {
  public:
-  UnitNexus(const void* nexus, runtime::Worker& worker, std::uint16_t lun, LunMap::Entry entry);
+  UnitNexus(const Nexus& nexus, runtime::Worker& worker, std::uint16_t lun, LunMap::Entry entry);
   ~UnitNexus();
   UnitNexus(const UnitNexus&) = delete;
   UnitNexus& operator=(const UnitNexus&) = delete;
@@ -103,7 +121,8 @@ class UnitNexus {
   [[nodiscard]] std::uint16_t lun() const noexcept { return lun_; }
   [[nodiscard]] const std::shared_ptr<LogicalUnit>& unit() const noexcept { return entry_.unit; }
   [[nodiscard]] UnitState& state() const noexcept { return *state_; }
-  [[nodiscard]] const void* nexus() const noexcept { return nexus_; }
+  [[nodiscard]] const Nexus* nexus() const noexcept { return nexus_; }
+  [[nodiscard]] const NexusIdentity& identity() const noexcept { return nexus_->identity(); }
   /// Null when the volume cannot be reached from this worker (it is closing, or its block size does not fit the
   /// device).
   [[nodiscard]] volume::Port* port() noexcept;
@@ -117,16 +136,23 @@ class UnitNexus {
   void leave(TaskEntry& entry) noexcept;
   /// Marks all tasks aborted, wakes those that wait and tells their movers.
   void abort_tasks() noexcept;
+  void abort(TaskEntry& entry) noexcept;
   /// Raises a unit attention for what has changed since this nexus last looked: the capacity, write protection.
   void notice(const volume::View& view) noexcept {
     if (view.generation != seen_generation_) look_at(view);
+  }
+  /// Whose reservation `view.reservation` is, which is there.
+  [[nodiscard]] volume::ReservationRole role(const volume::View& view) noexcept {
+    if (view.generation != role_generation_) find_role(view);
+    return role_;
   }
 
  private:
   friend class UnitOnWorker;
   void look_at(const volume::View& view) noexcept;
+  void find_role(const volume::View& view) noexcept;
 
-  const void* nexus_;
+  const Nexus* nexus_;
   runtime::Worker& worker_;
   std::uint16_t lun_;
   LunMap::Entry entry_;
@@ -139,6 +165,8 @@ class UnitNexus {
   std::uint64_t seen_generation_ = 0;
   std::uint64_t seen_block_count_ = 0;
   bool seen_read_only_ = false;
+  std::uint64_t role_generation_ = 0;  // no view has this one
+  volume::ReservationRole role_ = volume::ReservationRole::other;
   UnitNexus* next_ = nullptr;
   UnitNexus* previous_ = nullptr;
 };

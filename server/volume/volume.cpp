@@ -4,7 +4,10 @@
 #include <mutex>
 #include <utility>
 
+#include "server/observe/log.h"
 #include "server/runtime/assert.h"
+#include "server/volume/reservation_file.h"
+#include "server/volume/turnstile.h"
 
 namespace lunaris::volume {
 
@@ -13,40 +16,10 @@ using runtime::Worker;
 
 namespace {
 
+observe::Logger& log = observe::logger("volume");
+
 /// More workers than this are not made: it is the number of CPUs of the largest machines in use.
 constexpr std::size_t workers_max = 1024;
-
-/// One coroutine at a time, first come first served; all on the management worker.
-class Turnstile {
- public:
-  struct [[nodiscard]] Enter {
-    Turnstile& turnstile;
-    runtime::Ready ready{};
-    Enter* next = nullptr;
-    bool await_ready() const noexcept { return !std::exchange(turnstile.taken_, true); }
-    void await_suspend(std::coroutine_handle<> caller) noexcept {
-      ready.coroutine = caller;
-      Enter** last = &turnstile.first_;
-      while (*last != nullptr) last = &(*last)->next;
-      *last = this;
-    }
-    void await_resume() const noexcept {}
-  };
-  Enter enter() noexcept { return Enter{*this}; }
-  void leave() noexcept {
-    if (first_ == nullptr) {
-      taken_ = false;
-      return;
-    }
-    // It stays taken: the next in line has it now.
-    Enter* next = std::exchange(first_, first_->next);
-    Worker::current()->schedule(next->ready);
-  }
-
- private:
-  bool taken_ = false;
-  Enter* first_ = nullptr;
-};
 
 }  // namespace
 
@@ -67,6 +40,10 @@ struct Volume::Ports {
   std::array<std::atomic<Port*>, workers_max> by_worker{};
   std::vector<std::unique_ptr<Port>> all;
   Turnstile publishing;
+  /// Guarded by the mutex; changed on the management worker only.
+  std::shared_ptr<const ReservationTable> reservations = std::make_shared<const ReservationTable>();
+  std::optional<ReservationFile> reservation_file;  // management worker
+  Turnstile reserving;
 
   std::vector<Port*> snapshot() const {
     const std::lock_guard lock(mutex);
@@ -84,7 +61,8 @@ Port::Port(Volume& volume, Worker& worker, std::unique_ptr<backends::BlockChanne
     : volume_(volume),
       worker_(worker),
       channel_(std::move(channel)),
-      epoch_(std::make_unique<Epoch>(std::move(view))) {}
+      epoch_(std::make_unique<Epoch>(std::move(view))),
+      uses_(volume.range_lock()) {}
 
 Port::~Port() = default;
 
@@ -111,6 +89,7 @@ void Port::take_newest() {
 }
 
 Task<> Port::drain_retired() {
+  ++drains_;
   while (!retired_.empty()) {
     // Held by pointer: a newer view may retire another epoch, and move the vector, while this waits.
     Epoch* oldest = retired_.front().get();
@@ -120,6 +99,14 @@ Task<> Port::drain_retired() {
     LUN_ASSERT(retired_.front().get() == oldest);
     retired_.erase(retired_.begin());
   }
+  --drains_;
+}
+
+void Port::adopt() {
+  LUN_ASSERT(Worker::current() == &worker_);
+  take_newest();
+  // Nobody waits for the old epochs of a change that does not drain: they go when they are found empty.
+  while (drains_ == 0 && !retired_.empty() && retired_.front()->gate.count() == 0) retired_.erase(retired_.begin());
 }
 
 Task<bool> Port::switch_to(std::uint64_t generation) {
@@ -170,6 +157,8 @@ std::uint64_t Volume::set_newest(View view) {
     view.health = Health::failed;
     view.health_reason = old->health_reason;
   }
+  // Whoever made `view` may have begun with one from before the last change of the reservations.
+  view.reservation = ports_->reservations->concerns_commands() ? ports_->reservations : nullptr;
   const std::uint64_t generation = view.generation;
   ports_->newest = std::make_shared<const View>(std::move(view));
   // Relaxed is enough: who sees the number fetches the view under the mutex.
@@ -211,6 +200,62 @@ void Volume::fail(std::string reason) {
   view.health = Health::failed;
   view.health_reason = std::move(reason);
   set_newest(std::move(view));
+}
+
+std::string Volume::keep_reservations(runtime::FileOps& files, std::string folder, std::string name) {
+  LUN_ASSERT(ports_->snapshot().empty());
+  ports_->reservation_file.emplace(files, std::move(folder), std::move(name));
+  ReservationFile::Loaded loaded = ports_->reservation_file->load();
+  adopt_reservations(std::move(loaded.table));
+  return loaded.problem;
+}
+
+bool Volume::keeps_reservations() const noexcept {
+  return ports_->reservation_file.has_value();
+}
+
+std::shared_ptr<const ReservationTable> Volume::reservations() const {
+  const std::lock_guard lock(ports_->mutex);
+  return ports_->reservations;
+}
+
+Turnstile& Volume::reservation_turn() noexcept {
+  return ports_->reserving;
+}
+
+ReservationOutcome Volume::change_reservations(const ReservationRequest& request) {
+  LUN_ASSERT(Worker::current() == &management_);
+  const ReservationTable& before = *ports_->reservations;
+  ReservationTable after = before;
+  ReservationOutcome outcome = change(after, request);
+  if (outcome.verdict != ReservationVerdict::done || after == before) return outcome;
+  if (after.survives_power_loss && !ports_->reservation_file) {
+    return {.verdict = ReservationVerdict::invalid_parameters, .told = {}, .aborted = {}};
+  }
+  // What survives is stored before it is true: nobody is told of a change that a crash would undo.
+  const bool is_kept = before.survives_power_loss || after.survives_power_loss || before.is_lost;
+  if (ports_->reservation_file && is_kept) {
+    const std::string failure = ports_->reservation_file->save(after);
+    if (!failure.empty()) {
+      LUN_LOG_ERROR(log, "reservations not stored", "volume", identity_.name, "reason", failure);
+      return {.verdict = ReservationVerdict::not_kept, .told = {}, .aborted = {}};
+    }
+  }
+  adopt_reservations(std::move(after));
+  return outcome;
+}
+
+void Volume::adopt_reservations(ReservationTable table) {
+  auto adopted = std::make_shared<const ReservationTable>(std::move(table));
+  const std::lock_guard lock(ports_->mutex);
+  const bool matters = ports_->reservations->concerns_commands() || adopted->concerns_commands();
+  ports_->reservations = std::move(adopted);
+  if (matters) set_newest(*ports_->newest);
+}
+
+void Volume::refresh(Worker& worker) {
+  LUN_ASSERT(Worker::current() == &worker);
+  if (Port* port = ports_->by_worker[worker.index()].load(std::memory_order_relaxed)) port->adopt();
 }
 
 Task<> Volume::publish(View view) {
@@ -274,6 +319,16 @@ Task<> Volume::close() {
   }
   device_.reset();
   ports_->publishing.leave();
+}
+
+Task<> Volume::drain_uses(backends::ByteRange range) {
+  for (Port* port : ports_->snapshot()) {
+    if (Worker::current() == &port->worker_) {
+      static_cast<void>(co_await port->uses_.drained(range));
+    } else {
+      static_cast<void>(co_await port->worker_.ask_task([port, range] { return port->uses_.drained(range); }));
+    }
+  }
 }
 
 Volume::Totals Volume::totals() const {

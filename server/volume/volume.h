@@ -12,8 +12,11 @@
 #include <vector>
 
 #include "backends/block_device.h"
+#include "server/runtime/file_ops.h"
 #include "server/runtime/gate.h"
 #include "server/runtime/worker.h"
+#include "server/volume/reservations.h"
+#include "server/volume/range_lock.h"
 
 namespace lunaris::volume {
 
@@ -42,6 +45,8 @@ struct View {
   bool read_only = false;
   Health health = Health::online;
   std::string health_reason;  // in words, when not online
+  /// Null while nobody has reserved the volume. The volume sets it, whatever a view that is published says.
+  std::shared_ptr<const ReservationTable> reservation;
   [[nodiscard]] std::uint64_t block_count() const noexcept { return size_bytes / block_bytes; }
 };
 
@@ -50,6 +55,7 @@ struct PortCounters {
   std::atomic<std::uint64_t> reads{0}, writes{0}, read_bytes{0}, written_bytes{0}, flushes{0}, discards{0}, errors{0};
 };
 
+class Turnstile;
 class Volume;
 
 /// A worker's own way into a volume. Belongs to that worker; lives as long as the volume.
@@ -82,6 +88,8 @@ class Port {
   [[nodiscard]] backends::BlockChannel& channel() noexcept { return *channel_; }
   [[nodiscard]] Volume& volume() noexcept { return volume_; }
   [[nodiscard]] PortCounters& counters() noexcept { return counters_; }
+  /// Where every device call that is not made under an ExclusiveRange announces itself.
+  [[nodiscard]] RangeUses& uses() noexcept { return uses_; }
 
  private:
   friend class Volume;
@@ -91,6 +99,8 @@ class Port {
   /// Makes the newest view the current one; the old epoch waits in retired_ for its last command.
   void take_newest();
   runtime::Task<> drain_retired();
+  /// Takes the newest view without waiting for anybody.
+  void adopt();
   /// On the port's worker: true when the commands of every view before `generation` have ended.
   runtime::Task<bool> switch_to(std::uint64_t generation);
   /// On the port's worker: lets nobody in any more.
@@ -103,7 +113,9 @@ class Port {
   std::unique_ptr<backends::BlockChannel> channel_;
   std::unique_ptr<Epoch> epoch_;
   std::vector<std::unique_ptr<Epoch>> retired_;  // oldest first
+  unsigned drains_ = 0;                          // drain_retired that are running
   PortCounters counters_;
+  RangeUses uses_;
 };
 
 /// Created and closed on the management worker, which outlives it, as do the workers that have ports; `port`, `view`
@@ -136,7 +148,27 @@ class Volume {
   /// Management worker: grows the device (blocking), then publishes the new size. out_of_range: not a multiple of the
   /// logical block; not_supported: smaller than it is.
   runtime::Task<backends::Result<>> resize(std::uint64_t size_bytes);
+  /// Reservations live through a restart from here on: those stored in `folder`/`name` are in force. Once, before the
+  /// first port. Not empty: they cannot be read, in words; the volume refuses its users until they are replaced.
+  [[nodiscard]] std::string keep_reservations(runtime::FileOps& files, std::string folder, std::string name);
+  /// Any thread.
+  [[nodiscard]] bool keeps_reservations() const noexcept;
+  /// The table in force, never null. Any thread.
+  [[nodiscard]] std::shared_ptr<const ReservationTable> reservations() const;
+  /// Management worker: who changes reservations enters it first and leaves it when all workers know.
+  [[nodiscard]] Turnstile& reservation_turn() noexcept;
+  /// Management worker, in its turn (blocking when they are kept): new commands on any worker get the outcome with
+  /// their view, once that worker has been told to `refresh`. Commands that are running are not waited for: one that
+  /// hangs must not keep a cluster from fencing.
+  [[nodiscard]] ReservationOutcome change_reservations(const ReservationRequest& request);
+  /// On `worker` itself: its port, if it has one, takes the newest view.
+  void refresh(runtime::Worker& worker);
+  [[nodiscard]] runtime::Worker& management() const noexcept { return management_; }
   [[nodiscard]] std::uint64_t allocated_bytes() const { return device_->allocated_bytes(); }
+
+  [[nodiscard]] RangeLock& range_lock() noexcept { return range_lock_; }
+  /// Any worker, for ExclusiveRange: returns when the ordinary calls that overlap `range` have ended on every worker.
+  runtime::Task<> drain_uses(backends::ByteRange range);
 
   /// Management worker: lets nobody in, waits for everybody, closes the channels on their workers and the device.
   runtime::Task<> close();
@@ -152,12 +184,14 @@ class Volume {
   struct Ports;
   /// Numbers `view` and makes it the newest; ports notice by its generation. With the ports' mutex held.
   std::uint64_t set_newest(View view);
+  void adopt_reservations(ReservationTable table);
   [[nodiscard]] std::uint64_t newest_generation() const noexcept;
   runtime::Task<> publish_in_turn(View view);
 
   runtime::Worker& management_;
   Identity identity_;
   std::unique_ptr<backends::BlockDevice> device_;
+  RangeLock range_lock_;
   std::unique_ptr<Ports> ports_;
 };
 

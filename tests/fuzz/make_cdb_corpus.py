@@ -23,28 +23,63 @@ DATA = bytes(range(256)) * 40
 UNMAP_LIST = struct.pack(">HHI", 38, 32, 0) + struct.pack(">QII", 0, 8, 0) + struct.pack(">QII", 16, 1, 0)
 CACHING = bytes([0, 0, 0, 0, 0x08, 0x12]) + bytes(18)
 CONTROL = bytes([0, 0, 0, 0, 0x0A, 0x0A, 0x24, 0x10, 0, 0, 0, 0, 0xFF, 0xFF, 0, 0])
+PAGES = (0, 0x80, 0x83, 0x86, 0xB0, 0xB1, 0xB2)
 SEEDS = {
-    "inquiry": b"".join(command([0x12, 1, page, 1, 0, 0], 256) for page in (0, 0x80, 0x83, 0x86, 0xB0, 0xB1, 0xB2))
-    + command([0x12, 0, 0, 0, 96, 0], 96, choices=4),
-    "read_write": READY + command(block(0x8A), 0, DATA[:8192]) + command(block(0x88), 8192)
-    + command(ten(0x2A, flags=0x08), 0, DATA[:8192]) + command(ten(0x28), 700) + command([0x08, 0, 0, 0, 1, 0]),
-    "verify": READY + command(ten(0x2E, flags=2), 0, DATA[:8192]) + command(ten(0x2F, flags=2), 0, DATA[:8192])
-    + command(block(0x8F, flags=6), 0, DATA[:4096]) + command(block(0x8F)),
-    "provisioning": READY + command([0x42, 0, 0, 0, 0, 0, 0, 0, 40, 0], 0, UNMAP_LIST)
-    + command(block(0x93, flags=0x08), 0, bytes(4096)) + command(block(0x93, flags=1), 0) + command(ten(0x41), 0, DATA[:4096])
-    + command([0x9E, 0x12] + [0] * 10 + [2, 0, 0, 0]),
-    "mode": READY + command([0x1A, 0, 0x3F, 0xFF, 255, 0], 255) + command([0x5A, 0x10, 0x3F, 0xFF, 0, 0, 0, 1, 0, 0], 256)
-    + command([0x15, 0x10, 0, 0, len(CACHING), 0], 0, CACHING) + command([0x15, 0x10, 0, 0, len(CONTROL), 0], 0, CONTROL)
-    + command(block(0x88, lba=2 ** 64 - 1), 512),
-    "report": READY + command([0xA0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0], 256) + command([0xA3, 0x0A, 0, 0, 0, 0, 0, 0, 1, 0], 256)
-    + command([0xA3, 0x0C, 0x80, 0, 0, 0, 0, 0, 8, 0], 2048) + command([0xA3, 0x0C, 3, 0x9E, 0, 0x10, 0, 0, 1, 0], 256)
-    + command([0xA3, 0x0D, 0x80, 0, 0, 0, 0, 0, 1, 0], 256) + command([0x4D, 0, 0x40, 0, 0, 0, 0, 1, 0, 0], 256),
-    "attention": command(block(0x88)) + command([0x03, 1, 0, 0, 252, 0], 252, choices=0x80) + command(block(0x88), 512)
-    + command([0x25], 8, choices=3) + command([0xFF], 8, choices=2) + command([0x1B, 0, 0, 0, 0, 0], 0, choices=1),
+    "inquiry": [command([0x12, 1, page, 1, 0, 0], 256) for page in PAGES]
+    + [command([0x12, 0, 0, 0, 96, 0], 96, choices=4)],
+    "read_write": [
+        READY,
+        command(block(0x8A), 0, DATA[:8192]),
+        command(block(0x88), 8192),
+        command(ten(0x2A, flags=0x08), 0, DATA[:8192]),
+        command(ten(0x28), 700),
+        command([0x08, 0, 0, 0, 1, 0]),
+    ],
+    "verify": [
+        READY,
+        command(ten(0x2E, flags=2), 0, DATA[:8192]),
+        command(ten(0x2F, flags=2), 0, DATA[:8192]),
+        command(block(0x8F, flags=6), 0, DATA[:4096]),
+        command(block(0x8F)),
+    ],
+    "provisioning": [
+        READY,
+        command([0x42, 0, 0, 0, 0, 0, 0, 0, 40, 0], 0, UNMAP_LIST),
+        command(block(0x93, flags=0x08), 0, bytes(4096)),
+        command(block(0x93, flags=1), 0),
+        command(ten(0x41), 0, DATA[:4096]),
+        command([0x9E, 0x12] + [0] * 10 + [2, 0, 0, 0]),
+    ],
+    "mode": [
+        READY,
+        command([0x1A, 0, 0x3F, 0xFF, 255, 0], 255),
+        command([0x5A, 0x10, 0x3F, 0xFF, 0, 0, 0, 1, 0, 0], 256),
+        command([0x15, 0x10, 0, 0, len(CACHING), 0], 0, CACHING),
+        command([0x15, 0x10, 0, 0, len(CONTROL), 0], 0, CONTROL),
+        command(block(0x88, lba=2**64 - 1), 512),
+    ],
+    "report": [
+        READY,
+        command([0xA0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0], 256),
+        command([0xA3, 0x0A, 0, 0, 0, 0, 0, 0, 1, 0], 256),
+        command([0xA3, 0x0C, 0x80, 0, 0, 0, 0, 0, 8, 0], 2048),
+        command([0xA3, 0x0C, 3, 0x9E, 0, 0x10, 0, 0, 1, 0], 256),
+        command([0xA3, 0x0D, 0x80, 0, 0, 0, 0, 0, 1, 0], 256),
+        command([0x4D, 0, 0x40, 0, 0, 0, 0, 1, 0, 0], 256),
+    ],
+    "attention": [
+        command(block(0x88)),
+        command([0x03, 1, 0, 0, 252, 0], 252, choices=0x80),
+        command(block(0x88), 512),
+        command([0x25], 8, choices=3),
+        command([0xFF], 8, choices=2),
+        command([0x1B, 0, 0, 0, 0, 0], 0, choices=1),
+    ],
 }
 
 CORPUS.mkdir(parents=True, exist_ok=True)
-for name, seed in SEEDS.items():
+for name, commands in SEEDS.items():
+    seed = b"".join(commands)
     (CORPUS / name).write_bytes(seed)
     # The parity of the size chooses the block size.
     (CORPUS / f"{name}_other_blocks").write_bytes(seed + b"\0")

@@ -40,6 +40,7 @@ record() {
     done
 }
 login() { iscsiadm -m node -T "$TARGET" -p "$1" --login >/dev/null; udevadm settle; }
-logout() { iscsiadm -m node -T "$TARGET" -p "$1" --logout >/dev/null; }
+# udev looks at a disk again when a writer has closed it; a logout under its reads would be an I/O error of our making.
+logout() { udevadm settle; iscsiadm -m node -T "$TARGET" -p "$1" --logout >/dev/null; }
 # The iSCSI disks with our LUN, one name a line.
 disks() { lsblk -Sno NAME,HCTL,TRAN | awk -v lun=":$LUN" '$2 ~ lun "$" && $3 == "iscsi" { print "/dev/" $1 }'; }

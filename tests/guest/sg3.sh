@@ -63,5 +63,6 @@ check "reservation clear" sg_persist -n -o -C -K $key "$d"
 check "logical unit reset" sg_reset -d "$d"
 check "target reset" sg_reset -t "$d"
 check "alive afterwards" sg_turs -n 3 "$d"
+udevadm settle  # see logout in lib.sh
 check "logout" iscsiadm -m node -T "$TARGET" -p "${portals[0]}" --logout
 exit $((failed > 0))

@@ -1,4 +1,4 @@
-"""Runs the integration tests: every test_*.py of this folder, every function test_* in it, each with a server of its own.
+"""Runs the integration tests: every function test_* of every test_*.py here, each with a server of its own.
 
     tests/integration/run [WORD...]     only tests whose name contains one of the words
 """

@@ -40,7 +40,8 @@ def test_a_data_folder_serves_one_lunaris(server):
     server.start()
     second = subprocess.run([str(support.binary()), "serve", *server.arguments()], capture_output=True, text=True,
                             timeout=20, check=False)
-    check(second.returncode == 1 and "in use by another lunaris" in second.stderr, f"{second.returncode}: {second.stderr}")
+    check(second.returncode == 1 and "in use by another lunaris" in second.stderr,
+          f"{second.returncode}: {second.stderr}")
     check(server.ctl("status").returncode == 0, "the first one was disturbed")
 
 
@@ -50,9 +51,25 @@ def test_a_folder_that_cannot_be_written_is_named(server):
     server.ends_with(1, r"cannot be written to .*--data")
 
 
+def test_a_cpu_that_is_not_there_is_named(server):
+    document = server.document()
+    document["server"]["workers"] = {"count": 1, "cpus": [4000]}
+    server.write(document)
+    server.spawn(*server.arguments())
+    server.ends_with(1, r"the workers cannot start:[\s\S]*4000")
+
+
+def test_a_management_socket_that_cannot_be_opened_is_named(server):
+    server.write(server.document())
+    server.spawn("--config", str(server.file), "--data", str(server.folder / "data"),
+                 "--socket", "/proc/nothing/a.sock")
+    server.ends_with(1, r"management socket /proc/nothing/a\.sock cannot be opened .*--socket")
+
+
 def test_a_wrong_flag_is_a_usage_error(server):
     for arguments in (["serve", "--no-such-flag"], ["serve", "--workers", "x"], ["nothing"], [], ["ctl"],
-                      ["serve", "--demo", "--config", "x"], ["ctl", "config", "apply"], ["serve", "--log-level", "loud"]):
+                      ["serve", "--demo", "--config", "x"], ["ctl", "config", "apply"],
+                      ["serve", "--log-level", "loud"]):
         done = lunaris(*arguments, cwd=server.folder)
         check(done.returncode == 2, f"{arguments}: exit status {done.returncode}: {done.stderr}")
         check(done.stderr or done.stdout, f"{arguments}: not a word")

@@ -88,9 +88,9 @@ Trace simulate(std::uint64_t seed) {
     CHECK(target.medium().running == 0);
     for (auto& client : clients) {
       const std::size_t begin = std::size_t{client->oracle().first_block()} * block_bytes;
-      client->oracle().check(client->oracle().first_block(),
-                             std::span(target.medium().bytes)
-                                 .subspan(begin, std::size_t{client->oracle().blocks()} * block_bytes));
+      client->oracle().check(
+          client->oracle().first_block(),
+          std::span(target.medium().bytes).subspan(begin, std::size_t{client->oracle().blocks()} * block_bytes));
       trace.commands += client->commands_done();
     }
   }
@@ -102,8 +102,7 @@ Trace simulate(std::uint64_t seed) {
 
 TEST_CASE("random initiators find their data whatever they and others do", "[sim]") {
   const std::uint64_t first = from_environment("LUNARIS_SIM_SEED", 1);
-  const std::uint64_t runs =
-      from_environment("LUNARIS_SIM_RUNS", std::getenv("LUNARIS_SIM_SEED") != nullptr ? 1 : 200);
+  const std::uint64_t runs = from_environment("LUNARIS_SIM_RUNS", std::getenv("LUNARIS_SIM_SEED") != nullptr ? 1 : 200);
   std::uint64_t commands = 0;
   for (std::uint64_t seed = first; seed < first + runs; ++seed) commands += simulate(seed).commands;
   REQUIRE(commands >= runs);

@@ -34,7 +34,7 @@ void Oracle::check(std::uint32_t block, std::span<const std::byte> data) {
     const auto found = data.subspan(std::size_t{i} * block_bytes, block_bytes);
     auto& possible = possible_[block - first_ + i];
     const auto version = std::ranges::find_if(possible, [&](std::uint32_t candidate) {
-      return std::ranges::equal(content(block + i, candidate), found);
+      return std::memcmp(content(block + i, candidate).data(), found.data(), block_bytes) == 0;
     });
     INFO("block " << block + i << " holds what was never written there, or what should not be there any more");
     REQUIRE(version != possible.end());
@@ -44,25 +44,31 @@ void Oracle::check(std::uint32_t block, std::span<const std::byte> data) {
 
 // ---- SimClient ----------------------------------------------------------------------------------------------------
 
-SimClient::SimClient(SimWorld& world, SimTarget& target, unsigned number, std::uint32_t first_block, std::uint32_t blocks)
+SimClient::SimClient(SimWorld& world, SimTarget& target, unsigned number, std::uint32_t first_block,
+                     std::uint32_t blocks)
     : world_(world), target_(target), number_(number), oracle_(first_block, blocks) {
   options_.initiator = "iqn.2026-01.io.example:client" + std::to_string(number);
   options_.isid = 0x00023d000000 + number;
 }
 
 void SimClient::log_in() {
+  // A reset that was on its way happens at the latest when the old session ends.
+  const bool reset_on_its_way = !resetting_.empty();
   lose_everything();
   options_.initial_r2t = world_.one_in(2);
   options_.immediate_data = world_.one_in(2);
   options_.header_digest = world_.one_in(3);
   options_.data_digest = world_.one_in(3);
   options_.max_burst_length = std::uint32_t{4096} << world_.below(8);
-  options_.first_burst_length = std::min<std::uint32_t>(options_.max_burst_length, std::uint32_t{4096} << world_.below(6));
+  options_.first_burst_length =
+      std::min<std::uint32_t>(options_.max_burst_length, std::uint32_t{4096} << world_.below(6));
   options_.max_recv_data_segment_length = std::uint32_t{1024} << world_.below(9);
   options_.max_outstanding_r2t = static_cast<std::uint32_t>(1 + world_.below(8));
   link_.delay_ns_max = world_.one_in(2) ? world_.below(2'000'000) : 0;
   link_.random_pieces = world_.one_in(2);
-  link_.piece_bytes_max = link_.random_pieces ? 1 + world_.below(60'000) : 1 << 20;
+  // Slow or in small pieces; both together would take minutes for a few large commands, as a modem would.
+  const std::size_t smallest = link_.delay_ns_max == 0 ? 1 : 8000;
+  link_.piece_bytes_max = link_.random_pieces ? smallest + world_.below(60'000) : 1 << 20;
   link_.window_bytes = world_.one_in(4) ? 4096 + world_.below(60'000) : 1 << 20;
   for (int tries = 0; tries < 3; ++tries) {
     auto peer = target_.connect(link_, "192.0.2." + std::to_string(10 + number_));
@@ -70,7 +76,10 @@ void SimClient::log_in() {
     initiator_ = std::make_unique<Initiator>(world_, std::move(peer));
     const auto login = initiator_->login(options_);
     REQUIRE(login);
-    if (login->status == iscsi::LoginStatus::success) return;
+    if (login->status != iscsi::LoginStatus::success) continue;
+    if (reset_on_its_way)
+      for (SimClient* each : *all_) each->unit_was_reset();
+    return;
   }
   FAIL("no login");
 }
@@ -261,7 +270,7 @@ void SimClient::handle_inbox() {
 void SimClient::poll() {
   initiator_->poll();
   // A unit reset somewhere may take everybody's commands with it, from the moment it is sent.
-  if (!resetting_.empty() && all_ != nullptr)
+  if (!resetting_.empty())
     for (SimClient* each : *all_) each->unit_was_reset();
   for (auto entry = pending_.begin(); entry != pending_.end();) {
     const auto [tag, pending] = *entry;
@@ -283,7 +292,8 @@ void SimClient::poll() {
 void SimClient::finish() {
   const bool quiet = world_.run_until(
       [this] {
-        poll();
+        for (SimClient* each : *all_)
+          if (!each->finished_) each->poll();
         return pending_.empty() && aborting_.empty() && resetting_.empty() && pings_.empty();
       },
       60'000'000'000);
@@ -291,6 +301,7 @@ void SimClient::finish() {
   REQUIRE_FALSE(initiator_->is_closed());
   initiator_->log_out();
   REQUIRE(initiator_->wait_closed());
+  finished_ = true;
 }
 
 }  // namespace lunaris::sim

@@ -81,6 +81,7 @@ class SimClient {
   std::vector<SimClient*>* all_ = nullptr;
   std::uint32_t next_version_ = 1;
   std::uint64_t commands_done_ = 0;
+  bool finished_ = false;
 
  public:
   void set_all(std::vector<SimClient*>* all) { all_ = all; }

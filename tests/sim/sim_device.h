@@ -16,15 +16,16 @@ struct SimMedium {
   explicit SimMedium(SimWorld& the_world, std::size_t size_bytes) : world(the_world), bytes(size_bytes) {}
   SimWorld& world;
   std::vector<std::byte> bytes;
-  std::uint64_t delay_ns_max = 0;   // 0: calls complete at once
-  bool hanging = false;             // calls wait until this is cleared
-  bool uses_pool = true;            // reads fill a pool buffer, as a file's do; else they point into `bytes`
+  std::uint64_t delay_ns_max = 0;  // 0: calls complete at once
+  bool hanging = false;            // calls wait until this is cleared
+  bool uses_pool = true;           // reads fill a pool buffer, as a file's do; else they point into `bytes`
   std::uint64_t running = 0;
 };
 
 class SimChannel final : public backends::BlockChannel {
  public:
-  SimChannel(std::shared_ptr<SimMedium> medium, runtime::Worker& worker) : medium_(std::move(medium)), worker_(worker) {}
+  SimChannel(std::shared_ptr<SimMedium> medium, runtime::Worker& worker)
+      : medium_(std::move(medium)), worker_(worker) {}
 
   runtime::Task<backends::Result<backends::Payload>> read(backends::ByteRange range) override {
     ++medium_->running;
@@ -41,8 +42,8 @@ class SimChannel final : public backends::BlockChannel {
     --medium_->running;
     co_return payload;
   }
-  runtime::Task<backends::Result<>> write(std::uint64_t offset, std::span<const iovec> data, backends::WriteFlags /*flags*/,
-                                          int /*registered_index*/) override {
+  runtime::Task<backends::Result<>> write(std::uint64_t offset, std::span<const iovec> data,
+                                          backends::WriteFlags /*flags*/, int /*registered_index*/) override {
     ++medium_->running;
     co_await pass_time();
     for (const iovec& segment : data) {

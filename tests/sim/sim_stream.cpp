@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "server/runtime/assert.h"
 #include "tests/sim/sim_worker.h"
@@ -77,11 +78,11 @@ void SimStream::try_read() {
   std::size_t moved = 0;
   for (const iovec& vector : read_vectors_) {
     const std::size_t count = std::min(left, vector.iov_len);
-    std::copy_n(pipe.to_server.begin(), count, static_cast<std::byte*>(vector.iov_base));
-    pipe.to_server.erase(pipe.to_server.begin(), pipe.to_server.begin() + static_cast<std::ptrdiff_t>(count));
+    if (count > 0) std::memcpy(vector.iov_base, pipe.to_server.data() + moved, count);
     moved += count;
     left -= count;
   }
+  pipe.to_server.erase(pipe.to_server.begin(), pipe.to_server.begin() + static_cast<std::ptrdiff_t>(moved));
   finish_later(reading_, static_cast<std::int32_t>(moved));
 }
 

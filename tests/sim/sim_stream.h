@@ -1,8 +1,8 @@
 // SimStream: one end of a simulated connection. Reads and writes are short, bytes arrive late and in pieces, ends and
-// resets come when the simulation says so. The server holds it as a ByteStream; the simulated initiator holds a SimPeer.
+// resets come when the simulation says so. The server holds it as a ByteStream; the simulated initiator holds a
+// SimPeer.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -18,7 +18,7 @@ struct SimLink {
   std::uint64_t delay_ns_max = 0;         // each completion comes this much later at most
   std::size_t piece_bytes_max = 1 << 20;  // most bytes one read or write moves; random from 1 when `random_pieces`
   bool random_pieces = false;
-  std::size_t window_bytes = 1 << 20;     // bytes on their way to the peer before writes wait
+  std::size_t window_bytes = 1 << 20;  // bytes on their way to the peer before writes wait
 };
 
 /// What both ends share.
@@ -26,13 +26,13 @@ struct SimPipe {
   explicit SimPipe(SimWorld& the_world, SimLink the_link) : world(the_world), link(the_link) {}
   SimWorld& world;
   SimLink link;
-  std::deque<std::byte> to_server;
-  std::deque<std::byte> to_peer;
-  bool peer_finished = false;   // the peer sends no more
-  bool peer_reset = false;      // the connection broke
-  bool server_shut = false;     // the server has called shutdown or abort
+  std::vector<std::byte> to_server;
+  std::vector<std::byte> to_peer;
+  bool peer_finished = false;  // the peer sends no more
+  bool peer_reset = false;     // the connection broke
+  bool server_shut = false;    // the server has called shutdown or abort
   bool server_aborted = false;
-  bool server_gone = false;     // the server's end is destroyed
+  bool server_gone = false;                 // the server's end is destroyed
   std::function<void()> on_bytes_for_peer;  // the peer's handler, called in an event of its own
   std::function<void()> on_change_for_server;
   std::uint64_t server_writes = 0;  // writes the server has made: what a turn costs in system calls

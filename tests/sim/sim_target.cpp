@@ -1,8 +1,8 @@
 #include "tests/sim/sim_target.h"
 
-#include <spdlog/spdlog.h>
-
 #include <cstdlib>
+
+#include "server/observe/log.h"
 
 namespace lunaris::sim {
 
@@ -11,7 +11,7 @@ SimTarget::SimTarget(SimWorld& world, SimTargetOptions options)
       management_(make_sim_worker(world, 1000, "management", std::size_t{4} << 20)),
       medium_(std::make_shared<SimMedium>(world, options.volume_bytes)) {
   // The log of thousands of simulated sessions helps nobody who has not asked for it.
-  spdlog::set_level(std::getenv("LUNARIS_SIM_LOG") != nullptr ? spdlog::level::debug : spdlog::level::off);
+  observe::set_level(std::getenv("LUNARIS_SIM_LOG") != nullptr ? observe::Level::debug : observe::Level::off);
   std::vector<runtime::Worker*> workers;
   for (unsigned i = 0; i < options.workers; ++i) {
     workers_.push_back(make_sim_worker(world, i, "worker" + std::to_string(i), options.buffer_bytes));
@@ -71,9 +71,8 @@ std::unique_ptr<SimPeer> SimTarget::connect(SimLink link, const std::string& add
   auto pipe = std::make_shared<SimPipe>(world_, link);
   bool accepted = false;
   run_on(*workers_.front(), [&] {
-    accepted = transport_->accept(address, "", [&](runtime::Worker& worker) {
-      return std::make_unique<SimStream>(pipe, worker, address);
-    });
+    accepted = transport_->accept(
+        address, "", [&](runtime::Worker& worker) { return std::make_unique<SimStream>(pipe, worker, address); });
   });
   if (!accepted) return nullptr;
   return std::make_unique<SimPeer>(pipe);
@@ -88,6 +87,17 @@ std::vector<SessionInfo> SimTarget::sessions() {
   };
   run_task(world_, *management_, Ask::run(transport_.get(), &infos));
   return infos;
+}
+
+LoginFailures SimTarget::login_failures() {
+  LoginFailures failures;
+  struct Ask {
+    static runtime::Task<> run(iscsi_server::IscsiTransport* transport, LoginFailures* out) {
+      *out = co_await transport->login_failures();
+    }
+  };
+  run_task(world_, *management_, Ask::run(transport_.get(), &failures));
+  return failures;
 }
 
 std::size_t SimTarget::bytes_in_use() const {

@@ -102,8 +102,10 @@ runtime::Task<> get_lba_status(Execution& execution) {
   }
   const std::size_t room = allocation_length < 8 ? 0 : (allocation_length - 8) / 16;
   LbaStatus status(first, std::clamp<std::size_t>(room, 1, lba_status_descriptors_max));
-  while (!status.is_full() && status.next() < block_count && !execution.aborted()) {
-    const backends::ByteRange wanted{status.next() * block_bytes, (block_count - status.next()) * block_bytes};
+  const std::uint64_t last = first + std::min(block_count - first, lba_status_bytes_max / block_bytes);
+  while (!status.is_full() && status.next() < last && !execution.aborted()) {
+    const std::uint64_t length = std::min((last - status.next()) * block_bytes, lba_status_stride_bytes);
+    const backends::ByteRange wanted{status.next() * block_bytes, length};
     const backends::Result<std::vector<backends::Extent>> extents = co_await execution.channel().extents(wanted);
     if (extents.has_error()) {
       report_error(execution, extents.error());

@@ -93,7 +93,7 @@ TEST_CASE("removing a target or a LUN is disruptive", "[config]") {
 
 TEST_CASE("an access list that grows stricter is disruptive", "[config]") {
   Document next = demo();
-  next.targets[target_name].initiators = {"iqn.1994-05.com.redhat:node1"};
+  next.targets[target_name].initiators = {{.name = "iqn.1994-05.com.redhat:node1"}};
   CHECK_FALSE(only_change(demo(), next).disruption.empty());
   CHECK(only_change(next, demo()).disruption.empty());
 }
@@ -122,9 +122,9 @@ TEST_CASE("the difference is written as lists of names", "[config]") {
   next.volumes["more"] = next.volumes["demo"];
   next.portals.clear();
   next.server.workers.count = 3;
-  CHECK(
-      boost::json::serialize(encode(diff(demo(), next))) ==
-      R"({"create":["volumes/more"],"update":[{"name":"server","members":["workers"]}],"delete":["portals/default"],)"
-      R"("disruptive":[{"name":"portals/default","reason":"initiators that use this address find it closed when they connect again."}],)"
-      R"("restart":["server"]})");
+  CHECK(boost::json::serialize(encode(diff(demo(), next))) ==
+        R"({"create":["volumes/more"],"update":[{"name":"server","members":["workers"]}],"delete":["portals/default"],)"
+        R"("disruptive":[{"name":"portals/default",)"
+        R"("reason":"initiators that use this address find it closed when they connect again."}],)"
+        R"("restart":["server"]})");
 }

@@ -6,7 +6,8 @@
 namespace lunaris::sim {
 namespace {
 
-TEST_CASE("writes of every size arrive in every combination of InitialR2T and ImmediateData", "[iscsi][RFC7143-4.2.5]") {
+TEST_CASE("writes of every size arrive in every combination of InitialR2T and ImmediateData",
+          "[iscsi][RFC7143-4.2.5]") {
   const bool initial_r2t = GENERATE(true, false);
   const bool immediate_data = GENERATE(true, false);
   const bool digests = GENERATE(true, false);

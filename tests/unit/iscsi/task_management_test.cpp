@@ -87,6 +87,26 @@ TEST_CASE("LOGICAL UNIT RESET ends the tasks of all sessions", "[iscsi][RFC7143-
   fixture.check_clean_logout();
 }
 
+TEST_CASE("TARGET COLD RESET is answered and then ends every session with the target", "[iscsi][RFC7143-11.5.1]") {
+  Fixture fixture;
+  LoginOptions options;
+  options.initiator = "iqn.2026-01.io.example:second";
+  options.isid = 0x00023d000002;
+  const auto second = fixture.another(options);
+  second->clear_unit_attentions();
+  REQUIRE(second->run({0x16, 0, 0, 0, 0, 0}, 0).status == 0);
+  REQUIRE(fixture.initiator.run({0, 0, 0, 0, 0, 0}, 0).status == 0x18);  // RESERVATION CONFLICT
+  fixture.initiator.send(fixture.task_management(Function::target_cold_reset));
+  REQUIRE(fixture.task_management_answer() == Code::function_complete);
+  REQUIRE(fixture.initiator.wait_closed());
+  REQUIRE(second->wait_closed());
+  const auto again = fixture.another(LoginOptions{});
+  again->clear_unit_attentions();
+  REQUIRE(again->run({0, 0, 0, 0, 0, 0}, 0).status == 0);
+  again->log_out();
+  REQUIRE(again->wait_closed());
+}
+
 TEST_CASE("ABORT TASK SET ends the session's tasks on the unit", "[iscsi][RFC7143-11.5.1]") {
   Fixture fixture;
   fixture.target.medium().delay_ns_max = second_ns;
