@@ -265,3 +265,19 @@ def test_openapi_names_every_route(server):
     for name in [part.split('"')[0] for part in text.split("#/components/schemas/")[1:]]:
         check(name in document["components"]["schemas"], f"there is no schema {name}")
     check("put" in document["paths"]["/api/v1/targets/{name}/luns/{lun}"], "paths")
+
+
+def test_secrets_are_taken_and_never_shown(server):
+    server.set_up()
+    secret = "twelve-to-16"
+    auth = {"chap": [{"username": "alice", "secret": secret}]}
+    initiators = ["iqn.1994-05.com.redhat:plain", {"name": "iqn.1994-05.com.redhat:a", "addresses": ["10.0.0.0/8"]}]
+    made = expect(server.call("PUT", f"/api/v1/targets/{NEW}", {"auth": auth, "initiators": initiators}), 201)
+    for path in (f"/api/v1/targets/{NEW}", "/api/v1/targets", "/api/v1/config"):
+        check(secret not in expect(server.call("GET", path), 200).text, f"{path} shows a secret")
+    check(secret not in made.text and secret not in server.output(), "the answer or the log shows a secret")
+    expect(server.call("PUT", f"/api/v1/targets/{NEW}", made.json), 200)
+    expect(server.call("PUT", f"/api/v1/targets/{NEW}", {"alias": "changed"}), 200)
+    check(secret in (server.folder / "data/state/config.json").read_text(), "a PUT of what was read loses the secret")
+    last = server.call("GET", f"/api/v1/targets/{NEW}").json
+    check(last["initiators"] == made.json["initiators"] and last["alias"] == "changed", f"{last}")

@@ -81,14 +81,16 @@ function AddLun({ target, onClose }: { target: Target; onClose: (done: boolean) 
 }
 
 function Access({ target, onDone }: { target: Target; onDone: () => void }) {
-  const [text, setText] = useState(target.initiators.join("\n"));
+  const before = target.initiators.filter((one) => typeof one === "string").join("\n");
+  const detailed = target.initiators.filter((one) => typeof one !== "string");
+  const [text, setText] = useState(before);
   const [error, setError] = useState<ApiError | null>(null);
   const names = text.split(/[\s,]+/).filter(Boolean);
-  const changed = names.join("\n").toLowerCase() !== target.initiators.join("\n");
+  const changed = names.join("\n").toLowerCase() !== before;
   const save = async (event: Event) => {
     event.preventDefault();
     try {
-      await request("PUT", path(target.name), { initiators: names });
+      await request("PUT", path(target.name), { initiators: [...detailed, ...names] });
       setError(null);
       setText(names.map((name) => name.toLowerCase()).join("\n"));
       say("Saved. It counts from the next login on.");
@@ -104,8 +106,13 @@ function Access({ target, onDone }: { target: Target; onDone: () => void }) {
         <Field label="Initiator names" hint="One a line; empty: everybody who can reach the portal.">{(id) => (
           <textarea id={id} rows={Math.min(8, names.length + 2)} value={text} spellcheck={false} disabled={!canChange()}
             onInput={(event) => setText(event.currentTarget.value)} />)}</Field>
+        {detailed.length > 0 && (
+          <div class="hint">Also, as the configuration says in detail:
+            <ul>{detailed.map((one) => <li>{one.name || "any name"}{one.addresses?.length ? ` from ${one.addresses.join(", ")}` : ""}
+              {one.chap ? ` as user ${one.chap.username}` : ""}</li>)}</ul></div>
+        )}
         <ErrorBox error={error} />
-        {changed && <div class="buttons"><button type="button" class="quiet" onClick={() => setText(target.initiators.join("\n"))}>Undo</button>
+        {changed && <div class="buttons"><button type="button" class="quiet" onClick={() => setText(before)}>Undo</button>
           <button class="primary">Save</button></div>}
       </form>
     </section>
@@ -182,7 +189,7 @@ export function TargetPage({ name }: { name: string }) {
         {canChange() && <button onClick={() => setOpen("delete")}><Icon name="trash" />Delete</button>}</Head>
       <div class="columns">
         <Luns target={target} onAdd={() => setOpen("add")} onRemove={(lun) => setOpen(`lun ${lun}`)} />
-        <Access target={target} onDone={again} key={target.initiators.join()} />
+        <Access target={target} onDone={again} key={JSON.stringify(target.initiators)} />
       </div>
       {target.connect.length > 0 ? <Connect portals={target.connect.map((one) => one.portal)} target={target.name} lun={first} />
         : <section class="card"><Empty title="No portal leads to this target" /></section>}
