@@ -111,7 +111,10 @@ void expose(config::Document& document, const std::string& volume, VolumeInput& 
   }
   if (config::has_errors(input.problems)) return;
   config::Target& target = document.targets[name];
-  if (reader.find("initiators") != nullptr) target.initiators = std::move(initiators);
+  if (reader.find("initiators") != nullptr) {
+    target.initiators.clear();
+    for (std::string& initiator : initiators) target.initiators.push_back({.name = std::move(initiator)});
+  }
   if (is_mapped(document, name, volume)) return;
   std::uint16_t number = 0;
   while (target.luns.contains(number)) ++number;

@@ -6,7 +6,7 @@ export interface Volume {
 }
 export interface Lun { volume: string; read_only: boolean }
 export interface Target {
-  name: string; alias: string; luns: Record<string, Lun>; initiators: string[]; portals: string[]; sessions: number;
+  name: string; alias: string; luns: Record<string, Lun>; initiators: (string | object)[]; portals: string[]; sessions: number;
   connect: { portal: string }[];
 }
 export interface Session {

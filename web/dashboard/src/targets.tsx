@@ -80,6 +80,17 @@ function AddLun({ target, onClose }: { target: Target; onClose: (done: boolean) 
   );
 }
 
+// Rules with addresses, CHAP or LUNs of their own are more than a list of names: shown here, changed in the configuration.
+function Rules({ target }: { target: Target }) {
+  return (
+    <section class="card" aria-label="Who may connect">
+      <div class="card-head"><h2>Who may connect</h2><Badge kind="good">{plural(target.initiators.length, "rule")}</Badge></div>
+      <ul>{target.initiators.map((rule) => <li><code>{typeof rule === "string" ? rule : JSON.stringify(rule)}</code></li>)}</ul>
+      <p>These rules name addresses, users or LUNs. Change them in the configuration: <code>lunaris ctl config apply</code>.</p>
+    </section>
+  );
+}
+
 function Access({ target, onDone }: { target: Target; onDone: () => void }) {
   const [text, setText] = useState(target.initiators.join("\n"));
   const [error, setError] = useState<ApiError | null>(null);
@@ -182,7 +193,9 @@ export function TargetPage({ name }: { name: string }) {
         {canChange() && <button onClick={() => setOpen("delete")}><Icon name="trash" />Delete</button>}</Head>
       <div class="columns">
         <Luns target={target} onAdd={() => setOpen("add")} onRemove={(lun) => setOpen(`lun ${lun}`)} />
-        <Access target={target} onDone={again} key={target.initiators.join()} />
+        {target.initiators.every((rule) => typeof rule === "string")
+          ? <Access target={target} onDone={again} key={target.initiators.join()} />
+          : <Rules target={target} />}
       </div>
       {target.connect.length > 0 ? <Connect portals={target.connect.map((one) => one.portal)} target={target.name} lun={first} />
         : <section class="card"><Empty title="No portal leads to this target" /></section>}
