@@ -27,6 +27,7 @@
 #include "server/runtime/startup_checks.h"
 #include "server/runtime/topology.h"
 #include "server/runtime/worker_group.h"
+#include "web/web_server.h"
 
 namespace lunaris {
 
@@ -40,6 +41,7 @@ observe::Logger& log = observe::logger("server");
 /// What a data folder without state begins with.
 config::Document first_document(const ServeOptions& options) {
   config::Document document;
+  document.server.web.listen = "127.0.0.1:8080";
   config::Portal& portal = document.portals["default"];
   if (!options.listen.empty()) {
     const auto address = config::parse_address(options.listen, portal.port);
@@ -63,6 +65,11 @@ config::Document first_document(const ServeOptions& options) {
 config::Server effective_server(config::Server server, const ServeOptions& options) {
   if (options.workers) server.workers.count = *options.workers;
   if (options.socket) server.management.socket = *options.socket;
+  if (options.web_listen) {
+    const auto address = config::parse_address(*options.web_listen, config::web_port_default);
+    server.web.listen = address ? config::address_text(address->address, address->port) : *options.web_listen;
+    if (*options.web_listen == "none") server.web.listen.clear();
+  }
   if (options.log_level) server.log.level = *options.log_level;
   if (options.log_format) server.log.format = *options.log_format;
   return server;
@@ -122,7 +129,8 @@ std::string joined(const std::vector<std::string>& sentences) {
 }
 
 /// How to reach the targets, for somebody who has just started a demo.
-void print_connecting(const config::Document& document) {
+void print_connecting(const config::Document& document, const std::string& dashboard) {
+  if (!dashboard.empty()) std::cout << "\nThe dashboard: " << dashboard << std::endl;
   if (document.portals.empty()) return;
   const config::Portal& portal = document.portals.begin()->second;
   const std::string address = config::address_text(portal.address, portal.port);
@@ -194,10 +202,13 @@ class Foundation {
   runtime::AsioLoop& management_loop;
   runtime::Worker management;
   control::AdminServer admin_server;
+  web::HttpServer http_server;
 
  private:
   [[nodiscard]] control::State load_initial();
   void open_admin_socket();
+  /// An address that nobody named on the command line may be taken: initiators matter more than the dashboard.
+  void open_web();
 };
 
 Foundation::Foundation(const ServeOptions& given)
@@ -213,8 +224,10 @@ Foundation::Foundation(const ServeOptions& given)
       management_loop(*made_loop_),
       management(management_options(), std::move(made_loop_), std::make_unique<runtime::SystemClock>(),
                  std::make_unique<runtime::SystemRng>()),
-      admin_server(management, management_loop.context()) {
+      admin_server(management, management_loop.context()),
+      http_server(management, management_loop.context()) {
   open_admin_socket();
+  open_web();
   const std::vector<std::string> problems = workers.start();
   if (!problems.empty()) throw std::runtime_error("the workers cannot start:\n  " + joined(problems));
   for (const std::string& note : workers.notes()) LUN_LOG_INFO(log, "start", "note", note);
@@ -239,6 +252,20 @@ void Foundation::open_admin_socket() {
   LUN_LOG_INFO(log, "management socket open", "path", admin_server.path());
 }
 
+void Foundation::open_web() {
+  const config::Server::Web& settings = server.web;
+  if (settings.listen.empty()) return;
+  const std::string fault = config::web_listen_fault(settings.listen, settings.insecure_http || options.insecure_http);
+  if (!fault.empty()) throw std::runtime_error("--web-listen " + settings.listen + ": " + fault);
+  const auto address = config::parse_address(settings.listen, config::web_port_default);
+  try {
+    http_server.open(address->address, address->port);
+  } catch (const std::exception& error) {
+    if (options.web_listen) throw;
+    LUN_LOG_ERROR(log, "no dashboard", "reason", error.what());
+  }
+}
+
 std::vector<runtime::Worker*> all_of(runtime::WorkerGroup& group) {
   std::vector<runtime::Worker*> workers;
   for (std::size_t i = 0; i < group.size(); ++i) workers.push_back(&group[i]);
@@ -252,6 +279,7 @@ class App {
       : base_(base),
         transport_(base.management, all_of(base.workers)),
         service_(service_parts(), base.initial),
+        web_(make_web()),
         admin_api_(service_, [](LogLevel level) { observe::set_level(level_of(level)); }) {}
 
   /// Until a signal ends it; the exit code.
@@ -259,6 +287,9 @@ class App {
 
  private:
   [[nodiscard]] control::Service::Parts service_parts();
+  /// Null when there is no open address, or no way to know who has access.
+  [[nodiscard]] std::unique_ptr<web::WebServer> make_web();
+  void start_web();
   Task<> on_start();
   Task<> on_reload();
   Task<> on_stop();
@@ -268,6 +299,7 @@ class App {
   Foundation& base_;
   iscsi_server::IscsiTransport transport_;
   control::Service service_;
+  std::unique_ptr<web::WebServer> web_;
   control::AdminApi admin_api_;
   std::atomic<bool> has_failed_{false};  // set before the stop that on_start asks for
 };
@@ -286,6 +318,31 @@ control::Service::Parts App::service_parts() {
           }};
 }
 
+std::unique_ptr<web::WebServer> App::make_web() {
+  if (!base_.http_server.is_open()) return nullptr;
+  try {
+    return std::make_unique<web::WebServer>(web::WebServer::Parts{.management = base_.management,
+                                                                  .http = base_.http_server,
+                                                                  .service = service_,
+                                                                  .files = base_.files,
+                                                                  .state_folder = base_.store.folder(),
+                                                                  .url = "http://" + base_.server.web.listen + "/"});
+  } catch (const std::exception& error) {
+    LUN_LOG_ERROR(log, "no dashboard", "reason", error.what());  // initiators matter more
+    return nullptr;
+  }
+}
+
+void App::start_web() {
+  if (!web_) return;
+  web_->start();
+  if (web_->needs_setup()) {
+    LUN_LOG_INFO(log, "nobody has access to the dashboard yet: open this address to set it up", "url", web_->url());
+  } else {
+    LUN_LOG_INFO(log, "dashboard open", "url", web_->url());
+  }
+}
+
 bool is_portal_failure(const control::StepFailure& failure) {
   return failure.pointer == "/portals";
 }
@@ -301,7 +358,8 @@ Task<> App::on_start() {
   base_.admin_server.start(admin_api_);
   LUN_LOG_INFO(log, "ready", "version", LUNARIS_VERSION, "revision", outcome.revision, "workers", base_.workers.size(),
                "failures", outcome.failures.size());
-  if (base_.options.demo) print_connecting(service_.state().document);
+  start_web();
+  if (base_.options.demo) print_connecting(service_.state().document, web_ ? web_->url() : "");
 }
 
 void App::fail_start(const std::vector<control::StepFailure>& failures) {
@@ -319,6 +377,7 @@ Task<> App::on_reload() {
 }
 
 Task<> App::on_stop() {
+  if (web_) co_await web_->stop();
   co_await service_.stop();
   co_await base_.admin_server.stop();
   base_.workers.stop_all();

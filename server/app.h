@@ -16,6 +16,8 @@ struct ServeOptions {
   bool demo = false;   // a folder without state begins with a volume to try things on
   std::string listen;  // of the portal that a folder without state begins with
   std::optional<std::string> socket;
+  std::optional<std::string> web_listen;  // "none": no web server
+  bool insecure_http = false;
   std::optional<std::uint32_t> workers;
   std::optional<config::LogLevel> log_level;
   std::optional<config::LogFormat> log_format;

@@ -26,6 +26,17 @@ inline constexpr std::size_t volumes_max = 4096;
 inline constexpr std::size_t targets_max = 4096;
 /// ACL entries are compared one after the other at login.
 inline constexpr std::size_t initiators_per_target_max = 1024;
+/// A few networks; who needs more of them wants another rule.
+inline constexpr std::size_t addresses_per_initiator_max = 64;
+/// Users of one target or of discovery: compared one after the other at login.
+inline constexpr std::size_t chap_users_max = 1024;
+/// RFC 7143 9.2.1 asks for 96 bits: twelve characters have no more than that.
+inline constexpr std::size_t chap_secret_bytes_min = 12;
+/// Microsoft's initiator takes 12 to 16 characters.
+inline constexpr std::size_t chap_secret_bytes_usual = 16;
+/// RFC 7143 6.1: a text value of at most 255 bytes. Other targets stop there too.
+inline constexpr std::size_t chap_secret_bytes_max = 255;
+inline constexpr std::size_t chap_username_bytes_max = 255;
 inline constexpr std::size_t labels_max = 64;
 inline constexpr std::size_t label_bytes_max = 256;
 /// RFC 7143 13.7: TargetAlias is a text value of at most 255 bytes.
@@ -59,6 +70,8 @@ inline constexpr std::size_t state_bytes_max = 4 * config_bytes_max;
 
 /// One dashboard, a few scripts, one probe; more is a leak in a script.
 inline constexpr std::size_t admin_connections_max = 32;
+/// How long a start waits for the socket of a predecessor that was killed: as long as for a portal's port.
+inline constexpr std::chrono::seconds admin_rebind_time_max{2};
 /// The longest request carries a whole document, escaped.
 inline constexpr std::size_t admin_request_bytes_max = config_bytes_max + (std::size_t{64} << 10);
 /// A request is a local write; who takes longer has died or means harm.

@@ -16,6 +16,7 @@ namespace cli = lunaris::cli;
 struct Flags {
   lunaris::ServeOptions serve;
   std::string socket;
+  std::string web_listen;
   std::uint32_t workers = 0;
   std::string log_level;
   std::string log_format;
@@ -40,6 +41,9 @@ void add_serve(CLI::App& app, Flags& flags, int& code) {
       ->envname("LUNARIS_LISTEN")
       ->excludes(config);
   auto* socket = serve->add_option("--socket", flags.socket, "Management socket")->envname("LUNARIS_SOCKET");
+  auto* web = serve->add_option("--web-listen", flags.web_listen, "ADDRESS:PORT of the dashboard and its API, or none")
+                  ->envname("LUNARIS_WEB_LISTEN");
+  serve->add_flag("--insecure-http", flags.serve.insecure_http, "Let --web-listen be an address that others can reach");
   auto* workers = serve->add_option("--workers", flags.workers, "Data workers; 0: one per CPU")
                       ->envname("LUNARIS_WORKERS")
                       ->check(CLI::Range(0, 1024));
@@ -49,8 +53,9 @@ void add_serve(CLI::App& app, Flags& flags, int& code) {
   auto* format = serve->add_option("--log-format", flags.log_format, "text or json")
                      ->envname("LUNARIS_LOG_FORMAT")
                      ->check(CLI::IsMember({"text", "json"}));
-  serve->callback([&flags, &code, socket, workers, level, format] {
+  serve->callback([&flags, &code, socket, web, workers, level, format] {
     if (socket->count() != 0) flags.serve.socket = flags.socket;
+    if (web->count() != 0) flags.serve.web_listen = flags.web_listen;
     if (workers->count() != 0) flags.serve.workers = flags.workers;
     if (level->count() != 0) flags.serve.log_level = lunaris::config::parse_log_level(flags.log_level);
     if (format->count() != 0) flags.serve.log_format = lunaris::config::parse_log_format(flags.log_format);
@@ -88,6 +93,7 @@ void add_ctl(CLI::App& app, Flags& flags, int& code) {
   add_output(*ctl, flags);
   add_leaf(*ctl, "status", "Volumes, targets, portals and how they are", flags, code, cli::ctl_status);
   add_leaf(*ctl, "sessions", "Who is logged in", flags, code, cli::ctl_sessions);
+  add_leaf(*ctl, "login-failures", "The last logins that were refused, and why", flags, code, cli::ctl_login_failures);
   CLI::App* config = ctl->add_subcommand("config", "Read or change the configuration");
   config->require_subcommand(1);
   config->fallthrough();

@@ -4,11 +4,14 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "server/address_range.h"
 #include "server/runtime/result.h"
 #include "server/runtime/task.h"
+#include "server/secret.h"
 
 namespace lunaris::scsi_server {
 struct LunMap;
@@ -27,6 +30,31 @@ struct PortalSpec {
   bool operator==(const PortalSpec&) const = default;
 };
 
+/// A user name with its secret, for CHAP.
+struct ChapAccount {
+  std::string username;
+  Secret secret;
+  bool operator==(const ChapAccount&) const = default;
+};
+
+/// How initiators and target prove who they are. Without users nobody has to.
+struct AuthSpec {
+  std::vector<ChapAccount> users;        // user names are distinct
+  std::optional<ChapAccount> mutual;     // how the target proves itself to initiators that ask
+  std::vector<std::uint8_t> algorithms;  // CHAP_A numbers that are allowed (RFC 7143 12.1.3); empty: all
+  bool operator==(const AuthSpec&) const = default;
+};
+
+/// Who may log in, and what he sees. All that is said must fit.
+struct InitiatorRule {
+  std::string name;                                 // iSCSI name in lower case; empty: any
+  std::vector<AddressRange> addresses;              // empty: any
+  std::optional<ChapAccount> user;                  // authenticates as this one; nothing: as one of the target's users
+  std::optional<ChapAccount> mutual;                // nothing: the target's
+  std::shared_ptr<const scsi_server::LunMap> luns;  // null: the target's
+  bool operator==(const InitiatorRule&) const = default;
+};
+
 /// A target as initiators see it.
 struct ExportedTarget {
   std::string name;  // iqn., eui. or naa.
@@ -34,13 +62,17 @@ struct ExportedTarget {
   std::shared_ptr<const scsi_server::LunMap> luns;
   std::vector<std::string> portals;             // names; empty: all
   std::vector<std::string> allowed_initiators;  // names; empty: everybody
+  std::vector<InitiatorRule> initiators;        // the first that fits counts; empty: allowed_initiators decides
+  AuthSpec auth;
   bool header_digest_required = false, data_digest_required = false;
+  bool operator==(const ExportedTarget&) const = default;
 };
 
 /// Everything that is exported, as one immutable snapshot.
 struct Exports {
   std::uint64_t generation = 0;
   std::map<std::string, ExportedTarget> targets;  // by name, lower case
+  AuthSpec discovery_auth;                        // of discovery sessions
 };
 
 struct SessionInfo {
@@ -55,6 +87,18 @@ struct SessionInfo {
   std::uint64_t age_ms = 0;
 };
 
+/// A login that was refused. The same refusal again counts up.
+struct LoginFailure {
+  std::string initiator, address, target;  // target: empty in a discovery session
+  std::string reason;                      // in plain words: "CHAP secret wrong"
+  std::uint64_t count = 1;
+  std::uint64_t age_ms = 0;  // of the last time
+};
+struct LoginFailures {
+  std::uint64_t total = 0;             // since the start
+  std::vector<LoginFailure> failures;  // the latest first
+};
+
 /// Called from the management worker only.
 class Transport {
  public:
@@ -66,6 +110,8 @@ class Transport {
   /// session refers to the older snapshot any more.
   virtual runtime::Task<> apply_exports(std::shared_ptr<const Exports> exports) = 0;
   virtual runtime::Task<std::vector<SessionInfo>> sessions() = 0;
+  /// The last refused logins.
+  virtual runtime::Task<LoginFailures> login_failures() { co_return LoginFailures{}; }
   /// Closes one session; false when there is none of that id.
   virtual runtime::Task<bool> drop_session(std::string id) = 0;
   /// Stops accepting, asks initiators to log out (Async Message), waits up to `grace_ms`, closes what is left.

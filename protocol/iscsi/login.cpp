@@ -138,7 +138,8 @@ LoginMachine::Check LoginMachine::identify(std::span<const KeyValue> pairs) {
     identity_.target_name = *target_name;
   }
   access_ = host_.access(identity_);
-  if (access_.status != LoginStatus::success) return Refusal{access_.status, "no access to the target"};
+  if (access_.status != LoginStatus::success)
+    return Refusal{access_.status, access_.reason.empty() ? "no access to the target" : access_.reason};
   if (!access_.authenticator) access_.authenticator = std::make_unique<NoAuthentication>();
   is_identified_ = true;
   if (identity_.session_type == SessionType::normal) {
@@ -158,18 +159,26 @@ LoginMachine::Check LoginMachine::authenticate(std::span<const KeyValue> keys) {
   switch (access_.authenticator->receive(keys, outgoing_)) {
     case Authenticator::Verdict::continues:
       is_authenticated_ = false;
+      // It wants to leave the stage without having said a word: it would ask for ever.
+      if (request_.transit && !negotiator_.has_received("AuthMethod"))
+        return Refusal{LoginStatus::authentication_failure, "authentication was skipped"};
       return std::nullopt;
     case Authenticator::Verdict::passed:
       is_authenticated_ = true;
       return std::nullopt;
     case Authenticator::Verdict::failed:
-      return Refusal{LoginStatus::authentication_failure, "authentication failed"};
+      return refuse_authentication(LoginStatus::authentication_failure, "authentication failed");
     case Authenticator::Verdict::malformed:
-      return Refusal{LoginStatus::initiator_error, "malformed authentication"};
+      return refuse_authentication(LoginStatus::initiator_error, "malformed authentication");
     case Authenticator::Verdict::missing:
-      return Refusal{LoginStatus::missing_parameter, "authentication key missing"};
+      return refuse_authentication(LoginStatus::missing_parameter, "authentication key missing");
   }
   return std::nullopt;
+}
+
+LoginMachine::Check LoginMachine::refuse_authentication(LoginStatus status, std::string_view what) const {
+  const std::string_view reason = access_.authenticator->reason();
+  return Refusal{status, reason.empty() ? what : reason};
 }
 
 /// The text is dealt with: change the stage if the initiator asks for it and nothing stands in the way.

@@ -42,6 +42,9 @@ class Authenticator {
   [[nodiscard]] virtual bool is_required() const noexcept = 0;
   /// The authentication keys (AuthMethod, CHAP_*) of one request, in the order sent; maybe none. Adds its answers.
   virtual Verdict receive(std::span<const KeyValue> keys, TextBuilder& answers) = 0;
+  /// After failed, malformed or missing: why, in words for the administrator (never for the peer); static. Empty: the
+  /// verdict says it.
+  [[nodiscard]] virtual std::string_view reason() const noexcept { return {}; }
 };
 
 /// AuthMethod=None and nothing else.
@@ -55,6 +58,7 @@ class NoAuthentication final : public Authenticator {
 struct LoginAccess {
   /// success, or why not: not_found, target_removed, authorization_failure, service_unavailable, target_moved_*.
   LoginStatus status = LoginStatus::success;
+  std::string_view reason{};                     // without success: why, in words for the administrator; static
   std::string redirect_address;                  // for target_moved_*: TargetAddress, "host:port,tag"
   Offer offer;                                   // with success
   std::unique_ptr<Authenticator> authenticator;  // with success; null: NoAuthentication
@@ -157,6 +161,7 @@ class LoginMachine {
   [[nodiscard]] Check process_text();
   [[nodiscard]] Check identify(std::span<const KeyValue> pairs);
   [[nodiscard]] Check authenticate(std::span<const KeyValue> keys);
+  [[nodiscard]] Check refuse_authentication(LoginStatus status, std::string_view what) const;
   [[nodiscard]] LoginStep advance();
   [[nodiscard]] LoginStep respond(bool transit, LoginStep::Action action);
   [[nodiscard]] LoginStep refuse_with(Refusal refusal);

@@ -12,6 +12,14 @@ struct Layout {
 };
 
 constexpr Layout layout_of(std::uint8_t opcode) noexcept {
+  switch (static_cast<Opcode>(opcode)) {
+    case Opcode::compare_and_write:
+      return {2, 8, 13, 1};
+    case Opcode::write_atomic_16:
+      return {2, 8, 12, 2};
+    default:
+      break;
+  }
   switch (cdb_length_of_group(opcode)) {
     case 6:
       return {1, 3, 4, 1};

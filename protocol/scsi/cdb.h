@@ -35,7 +35,8 @@ struct BlockCdb {
 };
 
 /// `cdb` holds at least the bytes of its group: READ, WRITE, VERIFY, WRITE AND VERIFY, WRITE SAME, SYNCHRONIZE CACHE,
-/// PRE-FETCH, whatever their length. A transfer length of 0 is 256 blocks in the 6 byte forms (SBC-4 5.16).
+/// PRE-FETCH, ORWRITE, COMPARE AND WRITE, WRITE ATOMIC, whatever their length. A transfer length of 0 is 256 blocks in
+/// the 6 byte forms (SBC-4 5.16).
 [[nodiscard]] BlockCdb decode_block_cdb(std::span<const std::uint8_t> cdb) noexcept;
 
 /// Where the transfer length of such a CDB begins, for field pointers.

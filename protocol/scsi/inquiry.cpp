@@ -136,6 +136,7 @@ ReplyBytes encode_extended_inquiry() {
 ReplyBytes encode_block_limits(const BlockLimits& limits) {
   ReplyBytes bytes = vpd_page(VpdPage::block_limits, 64);
   store8(bytes, 4, limits.write_same_non_zero ? 1 : 0);
+  store8(bytes, 5, limits.maximum_compare_and_write);
   store16(bytes, 6, limits.optimal_transfer_granularity);
   store32(bytes, 8, limits.maximum_transfer);
   store32(bytes, 12, limits.optimal_transfer);
@@ -146,6 +147,9 @@ ReplyBytes encode_block_limits(const BlockLimits& limits) {
     store32(bytes, 32, 0x80000000U | limits.unmap_granularity_alignment);  // UGAVALID
   }
   store64(bytes, 36, limits.maximum_write_same);
+  store32(bytes, 44, limits.maximum_atomic_transfer);
+  store32(bytes, 48, limits.atomic_granularity);
+  store32(bytes, 52, limits.atomic_granularity);  // and no atomic boundaries
   return bytes;
 }
 

@@ -46,7 +46,8 @@ struct DeviceIdentity {
 
 /// Page B0h, in logical blocks (SBC-4 6.6.4). 0 says "no limit" or "not reported", as there.
 struct BlockLimits {
-  bool write_same_non_zero = true;  // WSNZ
+  bool write_same_non_zero = false;             // WSNZ
+  std::uint32_t maximum_compare_and_write = 0;  // 255 at most; 0: COMPARE AND WRITE is not supported
   std::uint16_t optimal_transfer_granularity = 0;
   std::uint32_t maximum_transfer = 0;
   std::uint32_t optimal_transfer = 0;
@@ -55,6 +56,8 @@ struct BlockLimits {
   std::uint32_t optimal_unmap_granularity = 0;
   std::uint32_t unmap_granularity_alignment = 0;
   std::uint64_t maximum_write_same = 0;
+  std::uint32_t maximum_atomic_transfer = 0;
+  std::uint32_t atomic_granularity = 0;  // and alignment
 };
 
 /// Page B2h (SBC-4 6.6.7).

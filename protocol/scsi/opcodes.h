@@ -27,6 +27,7 @@ enum class Opcode : std::uint8_t {
   verify_10 = 0x2f,
   pre_fetch_10 = 0x34,
   synchronize_cache_10 = 0x35,
+  read_defect_data_10 = 0x37,
   write_same_10 = 0x41,
   unmap = 0x42,
   log_sense = 0x4d,
@@ -37,12 +38,15 @@ enum class Opcode : std::uint8_t {
   persistent_reserve_in = 0x5e,
   persistent_reserve_out = 0x5f,
   read_16 = 0x88,
+  compare_and_write = 0x89,
   write_16 = 0x8a,
+  orwrite_16 = 0x8b,
   write_and_verify_16 = 0x8e,
   verify_16 = 0x8f,
   pre_fetch_16 = 0x90,
   synchronize_cache_16 = 0x91,
   write_same_16 = 0x93,
+  write_atomic_16 = 0x9c,
   service_action_in_16 = 0x9e,
   report_luns = 0xa0,
   maintenance_in = 0xa3,
@@ -50,6 +54,7 @@ enum class Opcode : std::uint8_t {
   write_12 = 0xaa,
   write_and_verify_12 = 0xae,
   verify_12 = 0xaf,
+  read_defect_data_12 = 0xb7,
 };
 
 /// SERVICE ACTION, bits 4 to 0 of byte 1. Numbers are per operation code.

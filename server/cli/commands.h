@@ -24,6 +24,7 @@ struct CtlOptions {
 
 int ctl_status(const CtlOptions& options);
 int ctl_sessions(const CtlOptions& options);
+int ctl_login_failures(const CtlOptions& options);
 int ctl_config_get(const CtlOptions& options);
 int ctl_config_apply(const CtlOptions& options);
 int ctl_config_plan(const CtlOptions& options);

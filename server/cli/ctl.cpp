@@ -213,6 +213,23 @@ int ctl_sessions(const CtlOptions& options) {
   return exit_ok;
 }
 
+int ctl_login_failures(const CtlOptions& options) {
+  const Answer answer = ask_server(options, "login_failures");
+  if (answer.exit_code != exit_ok) return report(answer);
+  if (options.output == Output::json) {
+    std::cout << config::pretty(answer.result);
+    return exit_ok;
+  }
+  std::vector<Row> rows;
+  for (const json::object& failure : objects_of(answer.result, "items")) {
+    rows.push_back({text_of(failure, "time"), text_of(failure, "initiator"), text_of(failure, "address"),
+                    text_of(failure, "target"), text_of(failure, "reason"), text_of(failure, "count")});
+  }
+  print_table(std::cout, {"LAST", "INITIATOR", "ADDRESS", "TARGET", "REASON", "TIMES"}, rows);
+  if (rows.empty()) std::cout << "no login was refused\n";
+  return exit_ok;
+}
+
 int ctl_config_get(const CtlOptions& options) {
   const Answer answer = ask_server(options, "config.get");
   if (answer.exit_code != exit_ok) return report(answer);

@@ -60,6 +60,30 @@ std::string disruption(const Document& from, const std::string& name, const Volu
   return "";
 }
 
+/// Whether nobody who could log in before is shut out.
+bool is_no_stricter(const Target& was, const Target& now) {
+  if (now.initiators.empty()) return true;
+  return !was.initiators.empty() && std::ranges::all_of(was.initiators, [&](const Initiator& initiator) {
+    return std::ranges::count(now.initiators, initiator) > 0;
+  });
+}
+
+bool has_no_fewer_users(const Auth& was, const Auth& now) {
+  if (was.chap.empty()) return now.chap.empty();
+  return now.chap.empty() || std::ranges::all_of(was.chap, [&](const ChapAccount& account) {
+           return std::ranges::count(now.chap, account.username, &ChapAccount::username) > 0;
+         });
+}
+
+/// Sessions that the new rules would not let in end; those that only see other LUNs lose these.
+std::string access_disruption(const Target& was, const Target& now) {
+  if (!is_no_stricter(was, now)) {
+    return "sessions of initiators that are not listed any more, or with other rights, end or lose LUNs.";
+  }
+  if (was.auth.chap.empty() && !now.auth.chap.empty()) return "sessions that have not authenticated end.";
+  return has_no_fewer_users(was.auth, now.auth) ? "" : "sessions of users that are not listed any more end.";
+}
+
 std::string disruption(const Document&, const std::string&, const Target* was, const Target* now) {
   if (was == nullptr) return "";
   if (now == nullptr) return "its sessions are closed.";
@@ -70,15 +94,20 @@ std::string disruption(const Document&, const std::string&, const Target* was, c
     if (found->second.read_only && !lun.read_only)
       return "writes to LUN " + std::to_string(number) + " are refused from then on.";
   }
-  const bool is_stricter =
-      !now->initiators.empty() &&
-      (was->initiators.empty() || !std::ranges::all_of(was->initiators, [&](const std::string& name) {
-         return std::ranges::count(now->initiators, name) > 0;
-       }));
-  return is_stricter ? "initiators that are not listed any more cannot log in again." : "";
+  return access_disruption(*was, *now);
 }
 
 // --- one section -----------------------------------------------------------------------------------------------------
+
+template <class Part>
+std::vector<std::string> differing(const Part& was, const Part& now) {
+  return differing(encode(was), encode(now));
+}
+
+/// With the secrets: a changed one is a difference. Only the members' names leave this function.
+std::vector<std::string> differing(const Target& was, const Target& now) {
+  return differing(encode(was, Secrets::revealed), encode(now, Secrets::revealed));
+}
 
 template <class Part>
 void compare(Section section, const Document& from, const std::map<std::string, Part>& was,
@@ -92,7 +121,7 @@ void compare(Section section, const Document& from, const std::map<std::string, 
     if (found == was.end()) {
       changes.push_back({Action::create, section, name, {}, "", false, part});
     } else if (found->second != part) {
-      changes.push_back({Action::update, section, name, differing(encode(found->second), encode(part)),
+      changes.push_back({Action::update, section, name, differing(found->second, part),
                          disruption(from, name, &found->second, &part), false, part});
     }
   }
@@ -105,6 +134,12 @@ void compare_server(const Server& was, const Server& now, Diff& changes) {
   live_members.shutdown_grace_ms = was.shutdown_grace_ms;
   changes.push_back(
       {Action::update, Section::server, "", differing(encode(was), encode(now)), "", live_members != was, now});
+}
+
+void compare_discovery_auth(const Auth& was, const Auth& now, Diff& changes) {
+  if (was == now) return;
+  changes.push_back({Action::update, Section::discovery_auth, "",
+                     differing(encode(was, Secrets::revealed), encode(now, Secrets::revealed)), "", false, now});
 }
 
 template <class Part>
@@ -125,6 +160,7 @@ std::string path_of(const Change& change) {
 Diff diff(const Document& from, const Document& to) {
   Diff changes;
   compare_server(from.server, to.server, changes);
+  compare_discovery_auth(from.discovery_auth, to.discovery_auth, changes);
   compare(Section::portals, from, from.portals, to.portals, changes);
   compare(Section::volumes, from, from.volumes, to.volumes, changes);
   compare(Section::targets, from, from.targets, to.targets, changes);
@@ -136,6 +172,9 @@ Document patch(Document document, const Diff& changes) {
     switch (change.section) {
       case Section::server:
         document.server = std::get<Server>(change.value);
+        break;
+      case Section::discovery_auth:
+        document.discovery_auth = std::get<Auth>(change.value);
         break;
       case Section::portals:
         patch_one(document.portals, change);
@@ -189,6 +228,8 @@ std::string_view to_string(Section section) noexcept {
   switch (section) {
     case Section::server:
       return "server";
+    case Section::discovery_auth:
+      return "discovery_auth";
     case Section::portals:
       return "portals";
     case Section::volumes:

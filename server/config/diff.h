@@ -12,20 +12,20 @@
 
 namespace lunaris::config {
 
-enum class Section : std::uint8_t { server, portals, volumes, targets };
+enum class Section : std::uint8_t { server, discovery_auth, portals, volumes, targets };
 enum class Action : std::uint8_t { create, update, remove };
 
 struct Change {
   Action action = Action::update;
   Section section = Section::server;
-  std::string name;                  // empty for the server section
+  std::string name;                  // empty for the sections server and discovery_auth
   std::vector<std::string> members;  // of an update: what differs, "size", "luns/0"
   /// Why sessions that exist would notice; empty: they do not.
   std::string disruption;
   /// Server section: takes effect at the next start only.
   bool needs_restart = false;
   /// The new value; monostate when it is removed.
-  std::variant<std::monostate, Server, Portal, Volume, Target> value;
+  std::variant<std::monostate, Server, Auth, Portal, Volume, Target> value;
   bool operator==(const Change&) const = default;
 };
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "server/config/json_access.h"
 #include "server/config/object_reader.h"
 #include "server/config/values.h"
 #include "server/limits.h"
@@ -65,12 +66,25 @@ void decode_management(ObjectReader& reader, Server::Management& out) {
   if (out.socket.empty()) reader.problem("socket", "must be the path of the management socket.");
 }
 
+void decode_web(ObjectReader& reader, Server::Web& out) {
+  const json::value* listen = reader.find("listen");
+  reader.read("insecure_http", out.insecure_http);
+  if (listen == nullptr || listen->is_null()) return;
+  reader.read_text("listen", out.listen, limits::label_bytes_max);
+  if (!listen->is_string()) return;
+  const std::string fault = web_listen_fault(out.listen, out.insecure_http);
+  if (!fault.empty()) return reader.problem("listen", fault);
+  const auto address = parse_address(out.listen, web_port_default);
+  out.listen = address_text(address->address, address->port);
+}
+
 void decode_server(const json::value& value, Problems& problems, Server& out) {
   ObjectReader reader(value, "/server", problems);
   decode_part(reader, "workers", problems, out.workers, decode_workers);
   decode_part(reader, "buffers", problems, out.buffers, decode_buffers);
   decode_part(reader, "log", problems, out.log, decode_log);
   decode_part(reader, "management", problems, out.management, decode_management);
+  decode_part(reader, "web", problems, out.web, decode_web);
   reader.read_number("shutdown_grace_ms", out.shutdown_grace_ms, 0, limits::shutdown_grace_ms_max);
 }
 
@@ -165,12 +179,6 @@ Volume decode_volume(const json::value& value, const std::string& pointer, Probl
 
 // --- targets ---------------------------------------------------------------------------------------------------------
 
-std::optional<std::uint16_t> parse_lun(std::string_view text) {
-  const auto number = parse_size(text);
-  if (!number || *number > limits::lun_max || std::to_string(*number) != text) return {};
-  return static_cast<std::uint16_t>(*number);
-}
-
 void decode_luns(ObjectReader& reader, Problems& problems, std::map<std::uint16_t, Lun>& out) {
   const json::object* object = reader.find_object("luns");
   if (object == nullptr) return;
@@ -193,13 +201,8 @@ Target decode_target(const json::value& value, const std::string& pointer, Probl
   ObjectReader reader(value, pointer, problems);
   reader.read_text("alias", out.alias, limits::alias_bytes_max);
   decode_luns(reader, problems, out.luns);
-  reader.read_texts("initiators", out.initiators, limits::initiators_per_target_max);
-  for (std::size_t i = 0; i < out.initiators.size(); ++i) {
-    const std::string fault = iscsi_name_fault(out.initiators[i]);
-    if (!fault.empty())
-      reader.problem("initiators", i, "\"" + out.initiators[i] + "\" is no iSCSI name: " + fault + ".");
-    out.initiators[i] = lower_case(out.initiators[i]);
-  }
+  decode_initiators(reader, problems, out.initiators);
+  decode_auth(reader, "auth", problems, out.auth);
   reader.read_texts("portals", out.portals, limits::portals_max);
   return out;
 }
@@ -257,6 +260,7 @@ Decoded decode(const json::value& value) {
   {
     ObjectReader reader(value, "", problems);
     if (const json::value* server = reader.find("server")) decode_server(*server, problems, document.server);
+    decode_auth(reader, "discovery_auth", problems, document.discovery_auth);
     decode_map(reader, "portals", problems, document.portals, limits::portals_max, object_name_fault, decode_portal);
     decode_map(reader, "volumes", problems, document.volumes, limits::volumes_max, object_name_fault, decode_volume);
     decode_map(reader, "targets", problems, document.targets, limits::targets_max, target_name_fault, decode_target);
@@ -278,6 +282,9 @@ json::object encode(const Server& server) {
           {"buffers", {{"bytes_per_worker", server.buffers.bytes_per_worker}}},
           {"log", {{"level", quote(to_string(server.log.level))}, {"format", quote(to_string(server.log.format))}}},
           {"management", {{"socket", quote(server.management.socket)}}},
+          {"web",
+           {{"listen", server.web.listen.empty() ? json::value(nullptr) : json::value(quote(server.web.listen))},
+            {"insecure_http", server.web.insecure_http}}},
           {"shutdown_grace_ms", server.shutdown_grace_ms}};
 }
 
@@ -313,22 +320,26 @@ json::object encode(const Volume& volume) {
   return object;
 }
 
-json::object encode(const Target& target) {
+json::object encode(const Target& target, Secrets secrets) {
   json::object luns;
   for (const auto& [number, lun] : target.luns) {
     luns[std::to_string(number)] = json::object{{"volume", quote(lun.volume)}, {"read_only", lun.read_only}};
   }
   return {{"alias", quote(target.alias)},
           {"luns", std::move(luns)},
-          {"initiators", strings(target.initiators)},
-          {"portals", strings(target.portals)}};
+          {"initiators", encode_initiators(target.initiators, secrets)},
+          {"portals", strings(target.portals)},
+          {"auth", encode(target.auth, secrets)}};
 }
 
-json::object encode(const Document& document) {
+json::object encode(const Document& document, Secrets secrets) {
+  json::object targets;
+  for (const auto& [name, target] : document.targets) targets[name] = encode(target, secrets);
   return {{"server", encode(document.server)},
+          {"discovery_auth", encode(document.discovery_auth, secrets)},
           {"portals", encode_map(document.portals)},
           {"volumes", encode_map(document.volumes)},
-          {"targets", encode_map(document.targets)}};
+          {"targets", std::move(targets)}};
 }
 
 json::object encode(const Problem& problem) {

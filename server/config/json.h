@@ -29,11 +29,15 @@ struct Decoded {
 /// Both steps.
 [[nodiscard]] Decoded decode_text(std::string_view text);
 
-/// Document to value, every member written out; decode(encode(d)) is d. Sizes are integers.
-[[nodiscard]] boost::json::object encode(const Document& document);
+/// Whether secrets are written out, or only that there is one ("chap_secret_set": true).
+enum class Secrets : std::uint8_t { hidden, revealed };
+
+/// Document to value, every member written out; decode(encode(d, Secrets::revealed)) is d. Sizes are integers.
+[[nodiscard]] boost::json::object encode(const Document& document, Secrets secrets = Secrets::hidden);
 [[nodiscard]] boost::json::object encode(const Portal& portal);
 [[nodiscard]] boost::json::object encode(const Volume& volume);
-[[nodiscard]] boost::json::object encode(const Target& target);
+[[nodiscard]] boost::json::object encode(const Target& target, Secrets secrets = Secrets::hidden);
+[[nodiscard]] boost::json::object encode(const Auth& auth, Secrets secrets = Secrets::hidden);
 [[nodiscard]] boost::json::object encode(const Server& server);
 [[nodiscard]] boost::json::object encode(const Problem& problem);
 [[nodiscard]] boost::json::array encode(const Problems& problems);

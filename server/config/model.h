@@ -10,6 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "server/address_range.h"
+#include "server/secret.h"
+
 namespace lunaris::config {
 
 /// RFC 4122 octets, in the order they are written.
@@ -39,10 +42,18 @@ struct Server {
     bool operator==(const Management&) const = default;
   };
 
+  /// The dashboard and its API over HTTP.
+  struct Web {
+    std::string listen;          // "127.0.0.1:8080", numeric and canonical; empty: none
+    bool insecure_http = false;  // allows an address that others can reach, without TLS
+    bool operator==(const Web&) const = default;
+  };
+
   Workers workers;
   Buffers buffers;
   Log log;
   Management management;
+  Web web;
   std::uint32_t shutdown_grace_ms = 5000;  // how long initiators may take to log out at a stop
   bool operator==(const Server&) const = default;
 };
@@ -80,18 +91,54 @@ struct Lun {
   bool operator==(const Lun&) const = default;
 };
 
+/// CHAP_A (RFC 7143 12.1.3).
+enum class ChapAlgorithm : std::uint8_t { md5 = 5, sha1 = 6, sha256 = 7, sha3_256 = 8 };
+
+/// A user name with its secret. In a change an empty secret means: the one in force (secrets.h).
+struct ChapAccount {
+  std::string username;
+  Secret secret;
+  bool operator==(const ChapAccount&) const = default;
+};
+
+/// How initiators and targets prove who they are. Without users nobody has to.
+struct Auth {
+  std::vector<ChapAccount> chap;               // users who may log in
+  std::optional<ChapAccount> mutual;           // how the target proves itself to initiators that ask
+  std::vector<ChapAlgorithm> chap_algorithms;  // allowed; empty: all
+  bool operator==(const Auth&) const = default;
+};
+
+/// Of a LUN, for one initiator.
+struct InitiatorLun {
+  bool read_only = false;  // a read-only LUN stays so
+  bool operator==(const InitiatorLun&) const = default;
+};
+
+/// Who may log in to a target, and what he finds there. All that is said must fit.
+struct Initiator {
+  std::string name = {};                     // iSCSI name in lower case; empty: any
+  std::vector<AddressRange> addresses = {};  // empty: any
+  std::optional<ChapAccount> chap = {};      // logs in as this user; nothing: as one of the target's
+  std::optional<ChapAccount> mutual = {};    // nothing: the target's
+  std::optional<std::map<std::uint16_t, InitiatorLun>> luns = {};  // nothing: all of the target
+  bool operator==(const Initiator&) const = default;
+};
+
 /// What an initiator logs in to. Its name, the key in Document::targets, is in lower case.
 struct Target {
   std::string alias;  // TargetAlias (RFC 7143 13.7)
   std::map<std::uint16_t, Lun> luns;
-  std::vector<std::string> initiators;  // names that may log in, lower case; empty: everybody
-  std::vector<std::string> portals;     // portals it is reached through; empty: all
+  std::vector<Initiator> initiators;  // who may log in, the first that fits counts; empty: everybody
+  std::vector<std::string> portals;   // portals it is reached through; empty: all
+  Auth auth;
   bool operator==(const Target&) const = default;
 };
 
 /// The whole. Maps are by name.
 struct Document {
   Server server;
+  Auth discovery_auth;  // of discovery sessions
   std::map<std::string, Portal> portals;
   std::map<std::string, Volume> volumes;
   std::map<std::string, Target> targets;

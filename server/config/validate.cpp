@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "server/config/validate_access.h"
 #include "server/config/values.h"
 #include "server/limits.h"
 
@@ -172,12 +173,6 @@ void check_targets(const Document& document, Problems& problems) {
         problems.push_back({where, "portal " + in_quotes(target.portals[i]) + " is listed twice."});
       }
     }
-    seen.clear();
-    for (std::size_t i = 0; i < target.initiators.size(); ++i) {
-      if (seen.insert(target.initiators[i]).second) continue;
-      problems.push_back({below(pointer("targets", name, "initiators"), std::to_string(i)),
-                          in_quotes(target.initiators[i]) + " is listed twice."});
-    }
   }
 }
 
@@ -189,6 +184,7 @@ Problems validate(const Document& document, const Surroundings& surroundings) {
   check_portals(document, problems);
   check_volumes(document, surroundings, problems);
   check_targets(document, problems);
+  check_access(document, problems);
   if (problems.size() > limits::problems_max) {
     // Cutting the list must never turn a bad document into a good one: errors stay.
     if (has_errors(problems)) std::erase_if(problems, [](const Problem& p) { return p.severity == Severity::warning; });

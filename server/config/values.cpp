@@ -132,6 +132,15 @@ std::string address_text(std::string_view address, std::uint16_t port) {
   return (is_ipv6 ? "[" : "") + std::string(address) + (is_ipv6 ? "]:" : ":") + std::to_string(port);
 }
 
+std::string web_listen_fault(std::string_view text, bool insecure_http) {
+  const auto address = parse_address(text, web_port_default);
+  if (!address) return "must be a numeric address and a port: \"127.0.0.1:8080\".";
+  const bool is_loopback = address->address.starts_with("127.") || address->address == "::1";
+  if (is_loopback || insecure_http) return "";
+  return "others can reach this address, and there is no TLS yet: listen on 127.0.0.1 or [::1] (behind a proxy with "
+         "TLS, or an SSH tunnel), or allow plain HTTP with \"insecure_http\": true.";
+}
+
 bool is_advertised_address(std::string_view text) {
   const std::size_t comma = text.rfind(',');
   if (comma == std::string_view::npos || !parse_port(text.substr(comma + 1))) return false;

@@ -26,6 +26,11 @@ struct Address {
 /// tomorrow.
 [[nodiscard]] std::optional<Address> parse_address(std::string_view text, std::uint16_t default_port);
 [[nodiscard]] std::string address_text(std::string_view address, std::uint16_t port);
+/// Of a web address without a port.
+inline constexpr std::uint16_t web_port_default = 8080;
+/// Why the web server may not listen on `text`, a sentence; empty when it may. Plain HTTP carries passwords, so that
+/// only this machine may reach it unless `insecure_http`.
+[[nodiscard]] std::string web_listen_fault(std::string_view text, bool insecure_http);
 /// "host:port,tag": host a name, an IPv4 address or an IPv6 address in brackets; port and tag 1 to 65535.
 [[nodiscard]] bool is_advertised_address(std::string_view text);
 

@@ -1,6 +1,7 @@
 // The methods of the management socket: a table and a function each.
 #include "server/control/admin_api.h"
 
+#include <ctime>
 #include <utility>
 
 #include "server/config/json.h"
@@ -47,6 +48,7 @@ const AdminApi::Method AdminApi::methods[] = {
     {"status", &AdminApi::status},
     {"sessions", &AdminApi::sessions},
     {"session.drop", &AdminApi::session_drop},
+    {"login_failures", &AdminApi::login_failures},
     {"config.get", &AdminApi::config_get},
     {"config.apply", &AdminApi::config_apply},
     {"config.plan", &AdminApi::config_plan},
@@ -142,6 +144,14 @@ Task<> AdminApi::sessions(Call& call) {
   call.result = json::object{{"items", std::move(items)}};
 }
 
+Task<> AdminApi::login_failures(Call& call) {
+  const LoginFailures known = co_await service_.login_failures();
+  const auto now = std::chrono::system_clock::now();
+  json::array items;
+  for (const LoginFailure& failure : known.failures) items.push_back(encode(failure, now));
+  call.result = json::object{{"total", known.total}, {"items", std::move(items)}};
+}
+
 Task<> AdminApi::config_get(Call& call) {
   call.result =
       json::object{{"revision", service_.state().revision}, {"document", config::encode(service_.state().document)}};
@@ -211,6 +221,30 @@ json::object encode(const SessionInfo& session) {
           {"read_bytes", session.read_bytes},
           {"written_bytes", session.written_bytes},
           {"age_ms", session.age_ms}};
+}
+
+namespace {
+
+/// RFC 3339, in UTC, to the second.
+std::string time_text(std::chrono::system_clock::time_point time) {
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+  std::tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  std::string text(32, '\0');
+  text.resize(std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts));
+  return text;
+}
+
+}  // namespace
+
+json::object encode(const LoginFailure& failure, std::chrono::system_clock::time_point now) {
+  return {{"time", json::string(time_text(now - std::chrono::milliseconds(failure.age_ms)))},
+          {"initiator", json::string(failure.initiator)},
+          {"address", json::string(failure.address)},
+          {"target", json::string(failure.target)},
+          {"reason", json::string(failure.reason)},
+          {"count", failure.count},
+          {"age_ms", failure.age_ms}};
 }
 
 }  // namespace lunaris::control

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/json/object.hpp>
+#include <chrono>
 #include <string>
 #include <string_view>
 
@@ -24,6 +25,7 @@ class AdminApi {
   struct Method;
   runtime::Task<> status(Call& call);
   runtime::Task<> sessions(Call& call);
+  runtime::Task<> login_failures(Call& call);
   runtime::Task<> config_get(Call& call);
   runtime::Task<> config_apply(Call& call);
   runtime::Task<> config_plan(Call& call);
@@ -38,5 +40,7 @@ class AdminApi {
 
 /// A session as the API shows it.
 [[nodiscard]] boost::json::object encode(const SessionInfo& session);
+/// A refused login as the API shows it; `now` is what its age counts back from.
+[[nodiscard]] boost::json::object encode(const LoginFailure& failure, std::chrono::system_clock::time_point now);
 
 }  // namespace lunaris::control

@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <set>
 #include <stdexcept>
+#include <thread>
 #include <utility>
 
 #include "server/limits.h"
@@ -49,6 +50,17 @@ bool is_listened_on(const std::string& path) {
   boost::system::error_code error;
   probe.connect(stream_protocol::endpoint(path), error);
   return !error;
+}
+
+/// As is_listened_on, but gives a process that was just killed the time it takes the kernel to take its ring, and with
+/// it the listening socket, away (some milliseconds after the process is gone). Blocks.
+bool stays_listened_on(const std::string& path) {
+  const auto deadline = std::chrono::steady_clock::now() + limits::admin_rebind_time_max;
+  while (is_listened_on(path)) {
+    if (std::chrono::steady_clock::now() >= deadline) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return false;
 }
 
 }  // namespace
@@ -167,7 +179,7 @@ void AdminServer::open(const std::string& path) {
   std::error_code file_error;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), file_error);
   if (std::filesystem::is_socket(path, file_error)) {
-    if (is_listened_on(path)) {
+    if (stays_listened_on(path)) {
       throw std::runtime_error("another lunaris answers on " + path +
                                ": stop it, or name another socket with --socket.");
     }

@@ -52,17 +52,8 @@ bool must_reopen(const LiveVolume& live, const config::Volume& wanted, const con
   return live.volume && live.volume->geometry().read_only && live.config.read_only && !wanted.read_only;
 }
 
-bool same(const ExportedTarget& left, const ExportedTarget& right) {
-  return left.name == right.name && left.alias == right.alias && left.luns == right.luns &&
-         left.portals == right.portals && left.allowed_initiators == right.allowed_initiators &&
-         left.header_digest_required == right.header_digest_required &&
-         left.data_digest_required == right.data_digest_required;
-}
-
 bool same(const Exports& left, const Exports& right) {
-  return std::ranges::equal(left.targets, right.targets, [](const auto& l, const auto& r) {
-    return l.first == r.first && same(l.second, r.second);
-  });
+  return left.targets == right.targets && left.discovery_auth == right.discovery_auth;
 }
 
 bool same(const scsi_server::LunMap& left, const scsi_server::LunMap& right) {
@@ -92,6 +83,33 @@ std::vector<std::uint16_t> target_ports(const config::Document& document, const 
     if (is_used && std::ranges::find(ports, portal.group_tag) == ports.end()) ports.push_back(portal.group_tag);
   }
   return ports;
+}
+
+std::optional<ChapAccount> account_of(const std::optional<config::ChapAccount>& account) {
+  if (!account) return {};
+  return ChapAccount{account->username, account->secret};
+}
+
+AuthSpec auth_of(const config::Auth& auth) {
+  AuthSpec spec;
+  for (const config::ChapAccount& account : auth.chap) spec.users.push_back({account.username, account.secret});
+  spec.mutual = account_of(auth.mutual);
+  for (const config::ChapAlgorithm algorithm : auth.chap_algorithms)
+    spec.algorithms.push_back(static_cast<std::uint8_t>(algorithm));
+  return spec;
+}
+
+/// What is left of `all` for one initiator.
+std::shared_ptr<const scsi_server::LunMap> narrowed(const scsi_server::LunMap& all,
+                                                    const std::map<std::uint16_t, config::InitiatorLun>& wanted) {
+  auto luns = std::make_shared<scsi_server::LunMap>();
+  luns->target_ports = all.target_ports;
+  for (const auto& [number, lun] : wanted) {
+    const auto entry = all.entries.find(number);
+    if (entry != all.entries.end())
+      luns->entries[number] = {entry->second.unit, entry->second.read_only || lun.read_only};
+  }
+  return luns;
 }
 
 std::string volume_pointer(const std::string& name) {
@@ -238,10 +256,14 @@ std::shared_ptr<const Exports> Reconciler::exports_without(const std::vector<std
                                [&](const std::string& name) { return volumes_.at(name).unit == entry.second.unit; });
   };
   for (auto& [name, target] : exports->targets) {
-    if (std::ranges::none_of(target.luns->entries, is_closing)) continue;
-    auto luns = std::make_shared<scsi_server::LunMap>(*target.luns);
-    std::erase_if(luns->entries, is_closing);
-    target.luns = std::move(luns);
+    const auto leave_out = [&](std::shared_ptr<const scsi_server::LunMap>& map) {
+      if (!map || std::ranges::none_of(map->entries, is_closing)) return;
+      auto luns = std::make_shared<scsi_server::LunMap>(*map);
+      std::erase_if(luns->entries, is_closing);
+      map = std::move(luns);
+    };
+    leave_out(target.luns);
+    for (InitiatorRule& rule : target.initiators) leave_out(rule.luns);
   }
   return exports;
 }
@@ -261,16 +283,32 @@ std::shared_ptr<const scsi_server::LunMap> Reconciler::lun_map(const config::Doc
   return luns;
 }
 
+InitiatorRule Reconciler::rule_of(const std::string& name, const ExportedTarget& target,
+                                  const config::Initiator& wanted) const {
+  InitiatorRule rule{wanted.name, wanted.addresses, account_of(wanted.chap), account_of(wanted.mutual), nullptr};
+  if (!wanted.luns) return rule;
+  rule.luns = narrowed(*target.luns, *wanted.luns);
+  // As for the target's own map: the same one keeps its address.
+  const auto before = exports_->targets.find(name);
+  if (before == exports_->targets.end()) return rule;
+  for (const InitiatorRule& old : before->second.initiators)
+    if (old.luns && same(*old.luns, *rule.luns)) rule.luns = old.luns;
+  return rule;
+}
+
 std::shared_ptr<const Exports> Reconciler::exports_of(const config::Document& document) const {
   auto exports = std::make_shared<Exports>();
   exports->generation = exports_->generation + 1;
+  exports->discovery_auth = auth_of(document.discovery_auth);
   for (const auto& [name, wanted] : document.targets) {
     ExportedTarget target;
     target.name = name;
     target.alias = wanted.alias;
     target.luns = lun_map(document, name, wanted);
     target.portals = wanted.portals;
-    target.allowed_initiators = wanted.initiators;
+    target.auth = auth_of(wanted.auth);
+    for (const config::Initiator& initiator : wanted.initiators)
+      target.initiators.push_back(rule_of(name, target, initiator));
     exports->targets.emplace(name, std::move(target));
   }
   return exports;

@@ -81,6 +81,8 @@ class Reconciler {
   [[nodiscard]] std::shared_ptr<const scsi_server::LunMap> lun_map(const config::Document& document,
                                                                    const std::string& target,
                                                                    const config::Target& wanted) const;
+  [[nodiscard]] InitiatorRule rule_of(const std::string& name, const ExportedTarget& target,
+                                      const config::Initiator& wanted) const;
   runtime::Task<> apply_portals(const config::Document& document);
 
   runtime::Worker& management_;

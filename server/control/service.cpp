@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "server/config/secrets.h"
 #include "server/config/values.h"
 #include "server/limits.h"
 #include "server/observe/log.h"
@@ -101,7 +102,12 @@ std::optional<Outcome> Service::refusal(std::optional<std::uint64_t> expected_re
   return {};
 }
 
-Outcome Service::plan(const config::Document& document, std::optional<std::uint64_t> expected_revision) const {
+Outcome Service::plan(config::Document document, std::optional<std::uint64_t> expected_revision) const {
+  config::keep_secrets(document, state_.document);
+  return check(document, expected_revision);
+}
+
+Outcome Service::check(const config::Document& document, std::optional<std::uint64_t> expected_revision) const {
   if (auto no = refusal(expected_revision)) return std::move(*no);
   Outcome outcome;
   outcome.revision = state_.revision;
@@ -121,7 +127,8 @@ Task<Outcome> Service::apply(config::Document document, std::optional<std::uint6
     co_return refused(Outcome::Status::busy, "too many changes are waiting; try again later.");
   }
   const auto hold = co_await lock_.acquire();
-  Outcome outcome = plan(document, expected_revision);
+  config::keep_secrets(document, state_.document);
+  Outcome outcome = check(document, expected_revision);
   if (outcome.is_refused()) co_return outcome;
   co_return co_await change(std::move(document), std::move(outcome), {});
 }
@@ -139,7 +146,7 @@ Task<Outcome> Service::reload() {
                       "the configuration file has errors; the configuration before stays in force.");
     outcome.problems = std::move(decoded.problems);
   } else {
-    outcome = plan(decoded.document, {});
+    outcome = check(decoded.document, {});
   }
   if (!outcome.is_refused()) {
     outcome = co_await change(std::move(decoded.document), std::move(outcome), {.reopen_failed = true});
@@ -183,6 +190,10 @@ void Service::log_outcome(const Outcome& outcome) const {
 
 Task<std::vector<SessionInfo>> Service::sessions() {
   co_return co_await parts_.transport.sessions();
+}
+
+Task<LoginFailures> Service::login_failures() {
+  co_return co_await parts_.transport.login_failures();
 }
 
 Task<bool> Service::drop_session(std::string id) {

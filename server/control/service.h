@@ -70,19 +70,23 @@ class Service {
   /// Brings everything up. Once, before anything else.
   runtime::Task<Outcome> start();
 
-  /// Puts `document` in force. `expected_revision`, when given, must be the one in force (another change may have come
-  /// first).
+  /// Puts `document` in force; its accounts without a secret keep theirs (config/secrets.h). `expected_revision`, when
+  /// given, must be the one in force (another change may have come first).
   runtime::Task<Outcome> apply(config::Document document, std::optional<std::uint64_t> expected_revision);
   /// What `apply` would do.
-  [[nodiscard]] Outcome plan(const config::Document& document, std::optional<std::uint64_t> expected_revision) const;
+  [[nodiscard]] Outcome plan(config::Document document, std::optional<std::uint64_t> expected_revision) const;
   /// Reads the file again, when there is one; tries again what could not be opened, failed volumes included.
   runtime::Task<Outcome> reload();
 
   /// What there is and how it is.
   runtime::Task<boost::json::object> status();
   runtime::Task<std::vector<SessionInfo>> sessions();
+  runtime::Task<LoginFailures> login_failures();
   runtime::Task<bool> drop_session(std::string id);
   [[nodiscard]] const State& state() const noexcept { return state_; }
+  /// The configured volumes, open or not; valid until the next co_await.
+  [[nodiscard]] const std::map<std::string, LiveVolume>& volumes() const noexcept { return reconciler_.volumes(); }
+  [[nodiscard]] const std::string& version() const noexcept { return parts_.version; }
   [[nodiscard]] bool is_managed_by_file() const noexcept { return !parts_.config_file.empty(); }
 
   /// Refuses changes, lets initiators log out, closes the volumes. The volumes are flushed when it returns.
@@ -91,6 +95,7 @@ class Service {
  private:
   [[nodiscard]] Outcome refused(Outcome::Status status, std::string detail) const;
   [[nodiscard]] std::optional<Outcome> refusal(std::optional<std::uint64_t> expected_revision) const;
+  [[nodiscard]] Outcome check(const config::Document& document, std::optional<std::uint64_t> expected_revision) const;
   runtime::Task<Outcome> change(config::Document document, Outcome outcome, Reconciler::Options options);
   runtime::Task<std::vector<StepFailure>> reconcile(Reconciler::Options options);
   void log_outcome(const Outcome& outcome) const;

@@ -81,7 +81,7 @@ std::string encode_state(const State& state) {
   const json::object object{{"format", format_number},
                             {"revision", state.revision},
                             {"volume_records", std::move(records)},
-                            {"document", config::encode(state.document)}};
+                            {"document", config::encode(state.document, config::Secrets::revealed)}};
   return config::pretty(object);
 }
 

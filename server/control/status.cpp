@@ -26,6 +26,15 @@ json::string text(std::string_view words) {
   return json::string(words);
 }
 
+/// Whether initiators have to authenticate: "none", "chap", or "mixed" when it depends on the initiator.
+json::string auth_text(const config::Target& target) {
+  if (!target.auth.chap.empty()) return text("chap");
+  const auto own =
+      std::ranges::count_if(target.initiators, [](const config::Initiator& i) { return i.chap.has_value(); });
+  if (own == 0) return text("none");
+  return text(static_cast<std::size_t>(own) == target.initiators.size() ? "chap" : "mixed");
+}
+
 json::value backend_type(const config::Volume& volume) {
   const json::value* type = volume.backend.if_contains("type");
   return type == nullptr ? json::value(nullptr) : *type;
@@ -76,6 +85,7 @@ json::array Service::targets_status(const std::vector<SessionInfo>& sessions) co
     list.push_back(json::object{{"name", text(name)},
                                 {"alias", text(target.alias)},
                                 {"luns", std::move(luns)},
+                                {"auth", auth_text(target)},
                                 {"sessions", static_cast<std::uint64_t>(count)}});
   }
   return list;

@@ -1,6 +1,7 @@
 #include "server/iscsi/iscsi_transport.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstring>
 
@@ -44,17 +45,28 @@ class IscsiTransport::Portal final : private runtime::AcceptSink {
   runtime::Listener listener_;
 };
 
+namespace {
+
+std::array<std::byte, iscsi::ChapChallenges::key_bytes> random_key(runtime::Rng& rng) {
+  std::array<std::byte, iscsi::ChapChallenges::key_bytes> key{};
+  rng.fill(key);
+  return key;
+}
+
+}  // namespace
+
 IscsiTransport::IscsiTransport(runtime::Worker& management, std::span<runtime::Worker* const> workers,
                                IscsiOptions options)
     : management_(management),
       acceptor_(*workers.front()),
+      challenges_(random_key(management.rng())),
       registry_(management, options.sessions_max),
       limits_(std::make_shared<ConnectionLimits>(acceptor_, options.connections)),
       exports_(std::make_shared<Exports>()) {
   std::vector<SessionHost*> hosts;
   for (runtime::Worker* worker : workers) {
-    hosts_.push_back(
-        std::make_unique<SessionHost>(*worker, static_cast<unsigned>(hosts.size()), management, registry_));
+    hosts_.push_back(std::make_unique<SessionHost>(*worker, static_cast<unsigned>(hosts.size()), management, registry_,
+                                                   LoginShared{challenges_, records_}));
     hosts.push_back(hosts_.back().get());
   }
   for (SessionHost* host : hosts) host->set_peers(hosts);
@@ -154,6 +166,10 @@ runtime::Task<std::vector<SessionInfo>> IscsiTransport::sessions() {
     if (infos) all.insert(all.end(), infos->begin(), infos->end());
   }
   co_return all;
+}
+
+runtime::Task<LoginFailures> IscsiTransport::login_failures() {
+  co_return records_.list(management_.clock().now_ns());
 }
 
 runtime::Task<bool> IscsiTransport::drop_session(std::string id) {

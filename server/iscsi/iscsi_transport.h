@@ -32,6 +32,7 @@ class IscsiTransport final : public Transport {
   runtime::Task<std::vector<std::string>> apply_portals(std::vector<PortalSpec> portals) override;
   runtime::Task<> apply_exports(std::shared_ptr<const Exports> exports) override;
   runtime::Task<std::vector<SessionInfo>> sessions() override;
+  runtime::Task<LoginFailures> login_failures() override;
   runtime::Task<bool> drop_session(std::string id) override;
   runtime::Task<> stop(std::uint32_t grace_ms) override;
 
@@ -59,6 +60,8 @@ class IscsiTransport final : public Transport {
 
   runtime::Worker& management_;
   runtime::Worker& acceptor_;
+  iscsi::ChapChallenges challenges_;
+  LoginRecords records_;
   std::vector<std::unique_ptr<SessionHost>> hosts_;
   SessionRegistry registry_;
   std::shared_ptr<ConnectionLimits> limits_;

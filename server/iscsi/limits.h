@@ -39,6 +39,14 @@ inline constexpr std::uint32_t receive_bytes_max = 64 * 1024;
 
 /// A login is over after this time, whatever it is doing (RELIABILITY.md CON-1).
 inline constexpr std::uint64_t login_ns = 15 * second_ns;
+/// Failed authentications of one address or user that are answered at once: a slip of the operator's.
+inline constexpr std::uint32_t login_failures_free = 2;
+/// How long the next one's answer is held back; doubles up to the maximum, which leaves a login time to end in order
+/// and a stop time to pass. With the bound on connections that have not logged in, guessing is hopeless.
+inline constexpr std::uint64_t login_delay_ns = second_ns / 4;
+inline constexpr std::uint64_t login_delay_max_ns = 4 * second_ns;
+/// A failure is forgotten after this time without another.
+inline constexpr std::uint64_t login_forget_ns = 60 * second_ns;
 /// A PDU that began to arrive is complete after this time, asked-for data has come, and a write has moved something.
 inline constexpr std::uint64_t progress_ns = 30 * second_ns;
 /// A silent connection is asked for a sign of life (NOP-In), and has as long to give it.

@@ -5,6 +5,7 @@
 
 #include "protocol/iscsi/codec.h"
 #include "protocol/iscsi/pdu_writer.h"
+#include "server/iscsi/access.h"
 #include "server/iscsi/log.h"
 #include "server/iscsi/session_host.h"
 
@@ -41,22 +42,44 @@ Login::~Login() {
 
 void Login::cancel() noexcept {
   cancelled_ = true;
+  if (holding_back_) delay_over_.set();
   if (stream_) stream_->abort();
 }
 
 void Login::fire() {
+  if (holding_back_) return delay_over_.set();
   log_login_refused(stream_->peer(), machine_.identity().initiator_name, machine_.identity().target_name,
                     iscsi::LoginStatus::initiator_error, "login not finished in time");
+  if (!machine_.identity().initiator_name.empty()) {
+    host_.management().post(
+        [records = &host_.logins().records, management = &host_.management(),
+         failure = failure_of("login not finished in time")] { records->add(failure, management->clock().now_ns()); });
+  }
   cancel();
 }
 
 iscsi::LoginAccess Login::access(const iscsi::LoginIdentity& identity) {
+  exports_ = host_.published().exports;
   iscsi::LoginAccess access;
   access.offer.portal_group_tag = portal_group_;
-  if (identity.session_type == iscsi::SessionType::discovery) return access;
-  access.status = SessionHost::access(host_.published(), identity.initiator_name, identity.target_name, portal_);
+  const bool discovery = identity.session_type == iscsi::SessionType::discovery;
+  Entrance entrance = discovery ? entrance_of_discovery(*exports_)
+                                : entrance_of_target(*exports_, {identity.initiator_name, stream_->peer().address},
+                                                     identity.target_name, portal_);
+  access.status = entrance.status;
+  access.reason = entrance.reason;
   if (access.status != iscsi::LoginStatus::success) return access;
-  const ExportedTarget& target = host_.published().exports->targets.at(identity.target_name);
+  if (entrance.chap) {
+    std::array<std::byte, iscsi::ChapChallenge::random_bytes> random{};
+    worker_.rng().fill(random);
+    const iscsi::ChapChallenges& challenges = host_.logins().challenges;
+    auto chap =
+        std::make_unique<iscsi::ChapAuthenticator>(std::move(*entrance.chap), challenges, challenges.make(random));
+    chap_ = chap.get();
+    access.authenticator = std::move(chap);
+  }
+  if (discovery) return access;
+  const ExportedTarget& target = exports_->targets.at(identity.target_name);
   access.offer.target_alias = target.alias;
   if (target.header_digest_required) access.offer.header_digest = iscsi::DigestPolicy::require;
   if (target.data_digest_required) access.offer.data_digest = iscsi::DigestPolicy::require;
@@ -135,6 +158,7 @@ runtime::Task<iscsi::LoginStep> Login::admit() {
   wanted.discovery = identity.session_type == iscsi::SessionType::discovery;
   wanted.portal_group = portal_group_;
   wanted.address = stream_->peer().address;
+  if (chap_ != nullptr) wanted.chap_user = chap_->username();
   SessionRegistry* registry = &host_.registry();
   iscsi::Admission answer;
   if (identity.tsih != 0) {
@@ -174,6 +198,37 @@ void Login::log_refusal(const iscsi::LoginStep& step) {
                     step.response.status, step.reason);
 }
 
+LoginFailure Login::failure_of(std::string reason) const {
+  LoginFailure failure;
+  failure.initiator = machine_.identity().initiator_name;
+  failure.address = stream_->peer().address;
+  failure.target = machine_.identity().target_name;
+  failure.reason = std::move(reason);
+  return failure;
+}
+
+// Keeps it for the administrator. Who fails to authenticate again and again waits for the answer.
+runtime::Task<> Login::record_refusal(iscsi::LoginStatus status, std::string reason) {
+  LoginFailure failure = failure_of(std::move(reason));
+  const bool authentication = status == iscsi::LoginStatus::authentication_failure;
+  const std::string claimed = chap_ == nullptr ? std::string() : chap_->claimed_username();
+  const std::string user = claimed.empty() ? failure.initiator : claimed;
+  LoginRecords* records = &host_.logins().records;
+  runtime::Worker* management = &host_.management();
+  const auto delay_ns =
+      co_await management->ask([records, management, authentication, kept = std::move(failure), user] {
+        const std::uint64_t now_ns = management->clock().now_ns();
+        records->add(kept, now_ns);
+        return authentication ? records->delay_ns(kept.address, user, now_ns) : std::uint64_t{0};
+      });
+  if (delay_ns.value_or(0) == 0 || cancelled_) co_return;
+  holding_back_ = true;
+  worker_.arm(*this, *delay_ns);
+  co_await delay_over_.wait();
+  holding_back_ = false;
+  worker_.arm(*this, limits::linger_ns);  // for sending the answer
+}
+
 runtime::Task<std::optional<Login::Success>> Login::run() {
   using Action = iscsi::LoginStep::Action;
   for (;;) {
@@ -181,6 +236,7 @@ runtime::Task<std::optional<Login::Success>> Login::run() {
     iscsi::LoginStep step = apply_request();
     if (step.action == Action::admit) step = co_await admit();
     if (step.action == Action::refuse || step.action == Action::close) log_refusal(step);
+    if (step.action == Action::refuse) co_await record_refusal(step.response.status, std::string(step.reason));
     if (step.action == Action::close || cancelled_) break;
     if (!co_await respond(step) || step.action == Action::refuse) break;
     if (step.action != Action::done) continue;

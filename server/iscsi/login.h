@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "protocol/iscsi/chap.h"
 #include "protocol/iscsi/login.h"
 #include "protocol/iscsi/pdu_reader.h"
 #include "server/iscsi/session.h"
@@ -48,6 +49,8 @@ class Login final : private runtime::Timer, private iscsi::LoginHost {
   runtime::Task<bool> respond(const iscsi::LoginStep& step);
   runtime::Task<iscsi::LoginStep> admit();
   runtime::Task<> withdraw();
+  [[nodiscard]] LoginFailure failure_of(std::string reason) const;
+  runtime::Task<> record_refusal(iscsi::LoginStatus status, std::string reason);
   [[nodiscard]] iscsi::LoginStep apply_request();
   void log_refusal(const iscsi::LoginStep& step);
 
@@ -56,12 +59,16 @@ class Login final : private runtime::Timer, private iscsi::LoginHost {
   std::unique_ptr<runtime::ByteStream> stream_;
   std::string portal_;
   std::uint16_t portal_group_;
+  std::shared_ptr<const Exports> exports_;          // those of this login; the authenticator refers to them
+  const iscsi::ChapAuthenticator* chap_ = nullptr;  // the machine's; null: there is none
   iscsi::LoginMachine machine_;
   iscsi::PduReader reader_;
   std::vector<std::byte> chunk_;
   std::vector<std::byte> text_;
   Admission admission_;
   bool cancelled_ = false;
+  bool holding_back_ = false;  // the timer is that of a refusal's delay
+  runtime::Signal delay_over_;
 };
 
 }  // namespace lunaris::iscsi_server

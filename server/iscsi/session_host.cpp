@@ -47,28 +47,20 @@ void append_addresses(const PortalSpec& portal, const runtime::Endpoint& local, 
 }  // namespace
 
 SessionHost::SessionHost(runtime::Worker& worker, unsigned index, runtime::Worker& management,
-                         SessionRegistry& registry)
+                         SessionRegistry& registry, LoginShared logins)
     : worker_(worker),
       index_(index),
       management_(management),
       registry_(registry),
+      logins_(logins),
       published_(std::make_shared<Published>(Published{std::make_shared<Exports>(), {}})) {}
 
 SessionHost::~SessionHost() {
   LUN_ASSERT(sessions_.empty());
 }
 
-iscsi::LoginStatus SessionHost::access(const Published& published, std::string_view initiator, std::string_view target,
-                                       std::string_view portal) {
-  const auto found = published.exports->targets.find(std::string(target));
-  if (found == published.exports->targets.end()) return iscsi::LoginStatus::not_found;
-  const ExportedTarget& exported = found->second;
-  if (!portal.empty() && !names(exported.portals, portal)) return iscsi::LoginStatus::not_found;
-  const bool allowed = exported.allowed_initiators.empty() ||
-                       std::ranges::any_of(exported.allowed_initiators, [&](const std::string& name) {
-                         return iscsi::normalize_name(name) == initiator;
-                       });
-  return allowed ? iscsi::LoginStatus::success : iscsi::LoginStatus::authorization_failure;
+Rights SessionHost::rights(const SessionSpec& spec) const {
+  return rights_of(*published_->exports, {spec.key.initiator, spec.address}, spec.key.target, spec.chap_user);
 }
 
 std::vector<iscsi::DiscoveredTarget> SessionHost::discover(const SessionSpec& spec, const runtime::Endpoint& local,
@@ -78,7 +70,9 @@ std::vector<iscsi::DiscoveredTarget> SessionHost::discover(const SessionSpec& sp
   if (!spec.discovery && !name.empty() && iscsi::normalize_name(name) != wanted) return targets;
   for (const auto& [target_name, exported] : published_->exports->targets) {
     if (!wanted.empty() && iscsi::normalize_name(wanted) != target_name) continue;
-    if (access(*published_, spec.key.initiator, target_name, {}) != iscsi::LoginStatus::success) continue;
+    const Entrance entrance =
+        entrance_of_target(*published_->exports, {spec.key.initiator, spec.address}, target_name, {});
+    if (entrance.status != iscsi::LoginStatus::success) continue;
     iscsi::DiscoveredTarget found;
     found.name = target_name;
     for (const PortalSpec& portal : published_->portals)
@@ -130,8 +124,9 @@ bool SessionHost::create(SessionSpec spec) {
   if (!pass) return false;
   std::shared_ptr<const scsi_server::LunMap> luns;
   if (!spec.discovery) {
-    if (access(*published_, spec.key.initiator, spec.key.target, {}) != iscsi::LoginStatus::success) return false;
-    luns = published_->exports->targets.at(spec.key.target).luns;
+    Rights granted = rights(spec);
+    if (!granted.allowed) return false;  // the exports have changed since it logged in
+    luns = std::move(granted.luns);
     if (!luns) luns = std::make_shared<scsi_server::LunMap>();
   }
   const std::uint64_t id = spec.id;
@@ -175,14 +170,16 @@ runtime::Task<> SessionHost::publish(std::shared_ptr<const Published> published)
     const auto found = sessions_.find(id);
     if (found == sessions_.end()) continue;
     Session& session = *found->second.session;
-    const SessionKey& key = session.spec().key;
-    if (access(*published_, key.initiator, key.target, {}) != iscsi::LoginStatus::success) {
-      session.end(EndReason::target_gone, "target is not exported any more", iscsi::AsyncEvent::drop_session);
+    const Rights granted = rights(session.spec());
+    if (!granted.allowed) {
+      const bool exported = published_->exports->targets.contains(session.spec().key.target);
+      session.end(EndReason::target_gone,
+                  exported ? "initiator is not allowed any more" : "target is not exported any more",
+                  iscsi::AsyncEvent::drop_session);
       co_await session.ended().wait();
       continue;
     }
-    const auto luns = published_->exports->targets.at(key.target).luns;
-    if (luns && luns != session.luns()) co_await session.remap(luns);
+    if (granted.luns && granted.luns != session.luns()) co_await session.remap(granted.luns);
   }
 }
 

@@ -9,10 +9,13 @@
 #include <string_view>
 #include <vector>
 
+#include "protocol/iscsi/chap.h"
 #include "protocol/iscsi/login.h"
 #include "protocol/iscsi/text_exchange.h"
+#include "server/iscsi/access.h"
 #include "server/iscsi/end_event.h"
 #include "server/iscsi/end_reason.h"
+#include "server/iscsi/login_records.h"
 #include "server/iscsi/session.h"
 #include "server/iscsi/session_registry.h"
 #include "server/runtime/gate.h"
@@ -36,10 +39,17 @@ struct Published {
   std::vector<PortalSpec> portals;
 };
 
+/// What the logins of all workers share.
+struct LoginShared {
+  const iscsi::ChapChallenges& challenges;  // any worker
+  LoginRecords& records;                    // the management worker's
+};
+
 /// Used on its worker only, but for `worker()`. Lives until `stop` has returned.
 class SessionHost {
  public:
-  SessionHost(runtime::Worker& worker, unsigned index, runtime::Worker& management, SessionRegistry& registry);
+  SessionHost(runtime::Worker& worker, unsigned index, runtime::Worker& management, SessionRegistry& registry,
+              LoginShared logins);
   ~SessionHost();
   SessionHost(const SessionHost&) = delete;
   SessionHost& operator=(const SessionHost&) = delete;
@@ -77,9 +87,7 @@ class SessionHost {
   [[nodiscard]] const std::vector<SessionHost*>& peers() const noexcept { return hosts_; }
   [[nodiscard]] bool is_stopping() const noexcept { return gate_.is_closed(); }
 
-  /// Whether `initiator` may use `target` through portal `portal`; the reason when not.
-  [[nodiscard]] static iscsi::LoginStatus access(const Published& published, std::string_view initiator,
-                                                 std::string_view target, std::string_view portal);
+  [[nodiscard]] const LoginShared& logins() const noexcept { return logins_; }
 
  private:
   friend class Login;
@@ -88,6 +96,7 @@ class SessionHost {
     std::unique_ptr<ConnectionTicket> ticket;
     std::string portal;
   };
+  [[nodiscard]] Rights rights(const SessionSpec& spec) const;
   runtime::Task<> run_session(std::uint64_t id);
   runtime::Task<> run_login(std::unique_ptr<runtime::ByteStream> stream, std::string portal,
                             std::unique_ptr<ConnectionTicket> ticket);
@@ -96,6 +105,7 @@ class SessionHost {
   unsigned index_;
   runtime::Worker& management_;
   SessionRegistry& registry_;
+  LoginShared logins_;
   std::vector<SessionHost*> hosts_;
   std::shared_ptr<const Published> published_;
   std::map<std::uint64_t, Hosted> sessions_;

@@ -32,7 +32,8 @@ struct SessionSpec {
   SessionKey key;
   bool discovery = false;
   std::uint16_t portal_group = 1;
-  std::string address;  // the initiator's, for people
+  std::string address;    // the initiator's
+  std::string chap_user;  // as whom he authenticated; empty: he did not
 };
 
 /// Where the login ends up.

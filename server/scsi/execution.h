@@ -29,7 +29,8 @@ struct Execution {
   UnitNexus* unit = nullptr;
   std::optional<volume::Port::Pass> pass;  // not held while the command waits for its turn
   scsi::BlockCdb blocks;
-  scsi::ModeSettings settings;  // the unit's, as they were when the command's turn came
+  scsi::ModeSettings settings;       // the unit's, as they were when the command's turn came
+  bool has_exclusive_range = false;  // device calls are made under the command's own volume::ExclusiveRange
 
   [[nodiscard]] bool aborted() const noexcept { return command.aborted; }
   [[nodiscard]] volume::Port& port() const noexcept { return pass->port(); }

@@ -3,13 +3,26 @@
 
 #include <cstdint>
 
+#include "backends/block_device.h"
+#include "server/volume/volume.h"
+
 namespace lunaris::scsi_server {
 
-/// One UNMAP: large enough that a file system is discarded in few commands, small enough that one ends within seconds.
-inline constexpr std::uint64_t unmap_bytes_max = std::uint64_t{4} << 30;
+/// One UNMAP, in blocks: large enough that a file system is discarded in few commands, small enough that one ends
+/// within seconds.
+inline constexpr std::uint32_t unmap_blocks_max = std::uint32_t{1} << 20;
 inline constexpr std::uint32_t unmap_descriptors_max = 256;  // one page of parameter data
-/// One WRITE SAME; initiators zero whole disks with it.
-inline constexpr std::uint64_t write_same_bytes_max = std::uint64_t{4} << 30;
+/// MAXIMUM TRANSFER LENGTH in bytes: what a transport's 32-bit lengths can say.
+inline constexpr std::uint64_t transfer_length_bytes_max = (std::uint64_t{4} << 30) - 1;
+/// One WRITE ATOMIC is one call to the device.
+inline constexpr std::uint32_t atomic_bytes_max = backends::BlockChannel::transfer_bytes_max;
+/// Where it may begin and end: a part of a physical block would be read and written back around it.
+[[nodiscard]] inline std::uint32_t atomic_granularity_blocks(const volume::View& view) noexcept {
+  return view.physical_block_bytes > view.block_bytes ? view.physical_block_bytes / view.block_bytes : 1;
+}
+/// One COMPARE AND WRITE: its field has eight bits, its data comes twice, and while it waits it is kept in memory.
+inline constexpr std::uint32_t compare_and_write_bytes_max = backends::BlockChannel::transfer_bytes_max / 2;
+inline constexpr std::uint32_t compare_and_write_blocks_max = 255;
 /// A command that loops over a range looks at its abort flag after this much.
 inline constexpr std::uint64_t stride_bytes = std::uint64_t{64} << 20;
 /// OPTIMAL TRANSFER LENGTH where the device has no preference: four transfers of the back end.

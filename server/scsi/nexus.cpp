@@ -196,7 +196,7 @@ runtime::Task<TaskManagementResult> Nexus::reset_logical_unit(std::uint64_t lun)
   UnitNexus* const unit = implementation_->find(lun);
   if (unit == nullptr) co_return TaskManagementResult::no_such_lun;
   const std::shared_ptr<UnitState> state = unit->state().shared_from_this();
-  co_await state->reset(this);
+  co_await state->reset();
   co_return TaskManagementResult::complete;
 }
 

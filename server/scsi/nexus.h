@@ -62,7 +62,7 @@ class Nexus {
   /// Wakes `command` if it waits (for its turn, for a lock), so that it sees `aborted`. The caller waits for its end.
   void abort(Command& command);
   /// LOGICAL UNIT RESET (SAM-5 7.7): aborts every task of every nexus on the unit, returns when they have ended; unit
-  /// attention 29/03 for all other nexuses. `lun` as in Command.
+  /// attention 29/03 for all nexuses. `lun` as in Command.
   runtime::Task<TaskManagementResult> reset_logical_unit(std::uint64_t lun);
   /// Whether `lun` names a mapped unit.
   [[nodiscard]] bool has(std::uint64_t lun) const;

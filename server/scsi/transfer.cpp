@@ -46,10 +46,24 @@ runtime::Task<std::optional<std::vector<std::uint8_t>>> receive_parameters(Execu
   co_return list;
 }
 
+runtime::Task<std::optional<std::vector<std::byte>>> receive_all(Execution& execution, std::uint64_t offset,
+                                                                 std::uint64_t size) {
+  std::vector<std::byte> data(size);
+  for (std::uint64_t done = 0; done < size;) {
+    const auto chunk =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(size - done, backends::BlockChannel::transfer_bytes_max));
+    DataMover::Received received = co_await execution.command.data->receive(offset + done, chunk);
+    if (received.outcome != MoveOutcome::moved || execution.aborted()) co_return std::nullopt;
+    received.payload.copy_to(std::span(data).subspan(done));
+    done += chunk;
+  }
+  co_return data;
+}
+
 runtime::Task<runtime::BufferLease> receive_pattern(Execution& execution, std::uint64_t bytes_wanted) {
   const std::uint32_t block_bytes = execution.view().block_bytes;
   execution.command.data_out_length = block_bytes;
-  if (offered_bytes(execution, 1) == 0) {
+  if (execution.command.data_out_max != block_bytes) {
     execution.illegal_request(scsi::additional_sense::invalid_field_in_command_information_unit);
     co_return runtime::BufferLease{};
   }
@@ -100,6 +114,9 @@ runtime::Task<bool> flush(Execution& execution) {
 }
 
 runtime::Task<std::optional<backends::Payload>> read_range(Execution& execution, backends::ByteRange range) {
+  volume::RangeUse use(execution.port().uses(), range);
+  if (!execution.has_exclusive_range && use.must_wait()) co_await use.turn();
+  if (execution.aborted()) co_return std::nullopt;
   backends::Result<backends::Payload> payload = co_await execution.channel().read(range);
   if (payload.has_error()) {
     report_error(execution, payload.error());
@@ -115,6 +132,9 @@ runtime::Task<bool> write_range(Execution& execution, std::uint64_t offset, std:
                                 backends::WriteFlags flags, int registered_index) {
   std::uint64_t size = 0;
   for (const iovec& segment : data) size += segment.iov_len;
+  volume::RangeUse use(execution.port().uses(), {offset, size});
+  if (!execution.has_exclusive_range && use.must_wait()) co_await use.turn();
+  if (execution.aborted()) co_return false;
   const backends::Result<> written = co_await execution.channel().write(offset, data, flags, registered_index);
   if (written.has_error()) {
     report_error(execution, written.error());

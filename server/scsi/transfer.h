@@ -19,8 +19,13 @@ runtime::Task<> reply(Execution& execution, std::span<const std::uint8_t> data, 
 /// the command has ended meanwhile. For rare commands: it allocates.
 runtime::Task<std::optional<std::vector<std::uint8_t>>> receive_parameters(Execution& execution, std::uint32_t length);
 
-/// A buffer full of copies of the one block that Data-Out holds, at least one block and about `bytes_wanted`; empty
-/// when the command has ended.
+/// Bytes [offset, offset + size) of Data-Out, which the initiator offers, in memory of their own: whoever waits for a
+/// range lock must not hold buffers that those before it may need. Nothing when the command has ended meanwhile.
+runtime::Task<std::optional<std::vector<std::byte>>> receive_all(Execution& execution, std::uint64_t offset,
+                                                                 std::uint64_t size);
+
+/// A buffer full of copies of the one block that Data-Out holds, at least one block and about `bytes_wanted`. Data-Out
+/// of any other length is refused. Empty when the command has ended.
 runtime::Task<runtime::BufferLease> receive_pattern(Execution& execution, std::uint64_t bytes_wanted);
 
 /// Turns a device's failure into the command's outcome; fails the volume where that is due.
@@ -38,7 +43,8 @@ runtime::Task<bool> settle(Execution& execution);
 /// Flushes. False: the outcome is set.
 runtime::Task<bool> flush(Execution& execution);
 
-/// The device calls, counted; the outcome is set when they fail.
+/// The device calls, counted; the outcome is set when they fail. They wait while the range is another command's alone
+/// and end without an outcome when the command was aborted meanwhile.
 runtime::Task<std::optional<backends::Payload>> read_range(Execution& execution, backends::ByteRange range);
 runtime::Task<bool> write_range(Execution& execution, std::uint64_t offset, std::span<const iovec> data,
                                 backends::WriteFlags flags, int registered_index);

@@ -68,9 +68,9 @@ void UnitOnWorker::announce(scsi::AdditionalSense condition, const void* except_
   }
 }
 
-std::uint64_t UnitOnWorker::abort_all(scsi::AdditionalSense condition, const void* except_nexus) noexcept {
+std::uint64_t UnitOnWorker::abort_all(scsi::AdditionalSense condition) noexcept {
   for (UnitNexus* nexus = first_; nexus != nullptr; nexus = nexus->next_) nexus->abort_tasks();
-  announce(condition, except_nexus);
+  announce(condition, nullptr);
   return sequence_;
 }
 
@@ -199,7 +199,7 @@ void UnitState::announce(scsi::AdditionalSense condition, const void* except_nex
 
 // Every worker aborts before any is waited for: a device that hangs on one must not let commands succeed on another.
 // A worker that has stopped has no tasks left: its answer, nothing, is as good as "done".
-runtime::Task<> UnitState::reset(const void* except_nexus) {
+runtime::Task<> UnitState::reset() {
   const std::shared_ptr<UnitState> self = shared_from_this();
   const scsi::AdditionalSense condition = scsi::additional_sense::bus_device_reset_function_occurred;
   set_settings(default_settings());
@@ -212,10 +212,9 @@ runtime::Task<> UnitState::reset(const void* except_nexus) {
   for (UnitOnWorker* part = first_.load(std::memory_order_acquire); part != nullptr; part = part->next_) {
     std::optional<std::uint64_t> bound;
     if (runtime::Worker::current() == &part->worker_) {
-      bound = part->abort_all(condition, except_nexus);
+      bound = part->abort_all(condition);
     } else {
-      bound = co_await part->worker_.ask(
-          [self, part, condition, except_nexus] { return part->abort_all(condition, except_nexus); });
+      bound = co_await part->worker_.ask([self, part, condition] { return part->abort_all(condition); });
     }
     if (bound) aborted.push_back({part, *bound});
   }

@@ -39,9 +39,9 @@ class UnitOnWorker {
   }
 
   void announce(scsi::AdditionalSense condition, const void* except_nexus) noexcept;
-  /// Aborts every task of every nexus here and raises `condition` for all but `except_nexus`. Answers the sequence
-  /// number below which all of them are.
-  std::uint64_t abort_all(scsi::AdditionalSense condition, const void* except_nexus) noexcept;
+  /// Aborts every task of every nexus here and raises `condition` for all of them. Answers the sequence number below
+  /// which all the tasks are.
+  std::uint64_t abort_all(scsi::AdditionalSense condition) noexcept;
   /// Returns when every task with a sequence number below `bound` has ended.
   runtime::Task<> drained(std::uint64_t bound);
 
@@ -97,8 +97,9 @@ class UnitState : public std::enable_shared_from_this<UnitState> {
 
   /// Any worker.
   void announce(scsi::AdditionalSense condition, const void* except_nexus);
-  /// LOGICAL UNIT RESET from a worker's coroutine: everything that is running ends, settings are the defaults again.
-  runtime::Task<> reset(const void* except_nexus);
+  /// LOGICAL UNIT RESET from a worker's coroutine: everything that is running ends, settings are the defaults again,
+  /// every nexus has the unit attention (SAM-5 6.3.3).
+  runtime::Task<> reset();
   /// Any thread. The parts stay as long as the state.
   [[nodiscard]] std::vector<UnitOnWorker*> parts() const;
 

@@ -61,7 +61,8 @@ Port::Port(Volume& volume, Worker& worker, std::unique_ptr<backends::BlockChanne
     : volume_(volume),
       worker_(worker),
       channel_(std::move(channel)),
-      epoch_(std::make_unique<Epoch>(std::move(view))) {}
+      epoch_(std::make_unique<Epoch>(std::move(view))),
+      uses_(volume.range_lock()) {}
 
 Port::~Port() = default;
 
@@ -318,6 +319,16 @@ Task<> Volume::close() {
   }
   device_.reset();
   ports_->publishing.leave();
+}
+
+Task<> Volume::drain_uses(backends::ByteRange range) {
+  for (Port* port : ports_->snapshot()) {
+    if (Worker::current() == &port->worker_) {
+      static_cast<void>(co_await port->uses_.drained(range));
+    } else {
+      static_cast<void>(co_await port->worker_.ask_task([port, range] { return port->uses_.drained(range); }));
+    }
+  }
 }
 
 Volume::Totals Volume::totals() const {

@@ -16,6 +16,7 @@
 #include "server/runtime/gate.h"
 #include "server/runtime/worker.h"
 #include "server/volume/reservations.h"
+#include "server/volume/range_lock.h"
 
 namespace lunaris::volume {
 
@@ -87,6 +88,8 @@ class Port {
   [[nodiscard]] backends::BlockChannel& channel() noexcept { return *channel_; }
   [[nodiscard]] Volume& volume() noexcept { return volume_; }
   [[nodiscard]] PortCounters& counters() noexcept { return counters_; }
+  /// Where every device call that is not made under an ExclusiveRange announces itself.
+  [[nodiscard]] RangeUses& uses() noexcept { return uses_; }
 
  private:
   friend class Volume;
@@ -112,6 +115,7 @@ class Port {
   std::vector<std::unique_ptr<Epoch>> retired_;  // oldest first
   unsigned drains_ = 0;                          // drain_retired that are running
   PortCounters counters_;
+  RangeUses uses_;
 };
 
 /// Created and closed on the management worker, which outlives it, as do the workers that have ports; `port`, `view`
@@ -162,6 +166,10 @@ class Volume {
   [[nodiscard]] runtime::Worker& management() const noexcept { return management_; }
   [[nodiscard]] std::uint64_t allocated_bytes() const { return device_->allocated_bytes(); }
 
+  [[nodiscard]] RangeLock& range_lock() noexcept { return range_lock_; }
+  /// Any worker, for ExclusiveRange: returns when the ordinary calls that overlap `range` have ended on every worker.
+  runtime::Task<> drain_uses(backends::ByteRange range);
+
   /// Management worker: lets nobody in, waits for everybody, closes the channels on their workers and the device.
   runtime::Task<> close();
 
@@ -183,6 +191,7 @@ class Volume {
   runtime::Worker& management_;
   Identity identity_;
   std::unique_ptr<backends::BlockDevice> device_;
+  RangeLock range_lock_;
   std::unique_ptr<Ports> ports_;
 };
 

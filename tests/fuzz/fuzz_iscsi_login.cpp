@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "protocol/bytes/ensure.h"
+#include "protocol/iscsi/chap.h"
 #include "protocol/iscsi/command_window.h"
 #include "protocol/iscsi/login.h"
 #include "protocol/iscsi/pdu_reader.h"
@@ -21,17 +22,31 @@ using bytes::ensure;
 using iscsi::LoginStep;
 using iscsi::PduReader;
 
+/// Names ending in ".chap" have to authenticate, with a challenge that the corpus can know.
 class Host final : public iscsi::LoginHost, public iscsi::TextHost {
  public:
   iscsi::LoginAccess access(const iscsi::LoginIdentity& identity) override {
     ensure(!identity.initiator_name.empty());
     iscsi::LoginAccess access;
     if (identity.target_name.ends_with(".gone")) access.status = iscsi::LoginStatus::not_found;
+    if (!identity.target_name.ends_with(".chap")) return access;
+    iscsi::ChapPolicy policy;
+    policy.users = {{{"me", "correct horse battery"}, iscsi::ChapCredential{"target", "staple of the target"}}};
+    const std::array<std::byte, iscsi::ChapChallenge::random_bytes> random{std::byte{0x17}};
+    auto made = std::make_unique<iscsi::ChapAuthenticator>(std::move(policy), challenges_, challenges_.make(random));
+    chap_ = made.get();
+    access.authenticator = std::move(made);
     return access;
   }
+  /// Whether whoever has logged in was allowed to.
+  [[nodiscard]] bool has_authenticated() const { return chap_ == nullptr || chap_->username() == "me"; }
   std::vector<iscsi::DiscoveredTarget> discover(std::string_view) override {
     return std::vector<iscsi::DiscoveredTarget>(40, {"iqn.2026-01.test:disk", {"192.0.2.1:3260,1"}});
   }
+
+ private:
+  const iscsi::ChapChallenges challenges_{std::array<std::byte, iscsi::ChapChallenges::key_bytes>{}};
+  const iscsi::ChapAuthenticator* chap_ = nullptr;  // the login machine's
 };
 
 /// One connection; `handle` answers whether it stays open.
@@ -54,6 +69,7 @@ class Connection {
         ensure(step.response.status == iscsi::LoginStatus::success);
         return true;
       case LoginStep::Action::done:
+        ensure(host_.has_authenticated());
         ensure(step.response.transit && step.response.next_stage == 3 && !step.response.continues);
         text_.emplace(host_, login_.offer(), login_.parameters());
         window_.emplace(login_.cmd_sn(), 32);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Writes the seed inputs of the iSCSI fuzz targets to tests/fuzz/corpus/. Run it again after adding a seed here;
 inputs that libFuzzer found (named otherwise) stay as they are."""
+import hashlib
 import pathlib
 import struct
 
@@ -61,6 +62,17 @@ def data_out(offset, data, data_sn=0, tag=7, transfer=0, flags=0x80):
     return pdu(0x05, flags, tag=tag, data=data, words=(transfer, 0, 1, 0, data_sn, offset))
 
 
+CHAP_NAMES = [NAMES[0], NAMES[1] + ".chap"]
+CHAP_CHALLENGE = bytes(16) + hashlib.sha256(bytes(32 + 16)).digest()[:16]  # as fuzz_iscsi_login.cpp has it
+CHAP_RIGHT = "CHAP_R=0x" + hashlib.sha256(b"\x17" + b"correct horse battery" + CHAP_CHALLENGE).hexdigest()
+
+
+def chap(*keys, algorithms="7"):
+    """A CHAP login whose last request has `keys`, and what comes after it."""
+    return (login(0x81, *CHAP_NAMES, "AuthMethod=CHAP,None") + login(0x00, "CHAP_A=" + algorithms) +
+            login(0x81, *keys) + login(0x87, "InitialR2T=No"))
+
+
 FULL = login(0x81, *NAMES, "AuthMethod=None") + login(0x87, *OPERATIONAL)
 EXTENDED = struct.pack(">HBB", 17, 1, 0) + bytes(range(16))
 SEEDS = {
@@ -111,6 +123,12 @@ SEEDS = {
         "other_first": pdu(0x00), "text_continue": FULL + pdu(0x04, 0x40, words=(NO_TAG, 1, 1)) * 3,
         "send_targets": FULL + pdu(0x04, data=text("SendTargets="), words=(NO_TAG, 1, 1)),
         "wrong_stage": login(0x8B, *NAMES), "login_again": FULL + FULL,
+        "chap": chap("CHAP_N=me", CHAP_RIGHT),
+        "chap_mutual": chap("CHAP_N=me", CHAP_RIGHT, "CHAP_I=66", "CHAP_C=0bAQIDBAUGBwg="),
+        "chap_reflected": chap("CHAP_N=me", CHAP_RIGHT, "CHAP_I=23", "CHAP_C=0x" + CHAP_CHALLENGE.hex()),
+        "chap_wrong": chap("CHAP_N=you", "CHAP_R=0x" + "00" * 32, algorithms="99,8,5"),
+        "chap_no_algorithm": chap("CHAP_N=me", algorithms="1,2,3"),
+        "chap_skipped": login(0x87, *CHAP_NAMES), "chap_none": login(0x81, *CHAP_NAMES, "AuthMethod=None"),
         "not_found": login(0x87, NAMES[0], NAMES[1] + ".gone"),
     },
 }

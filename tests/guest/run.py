@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Real Linux against the server: boots a Debian guest (QEMU without KVM, no root needed) and runs scripts in it.
 
-    tests/guest/run.py [--server lunaris|tgt] [SCRIPT...]     default: foundation crash sg3
+    tests/guest/run.py [--server lunaris|tgt] [SCRIPT...]     default: foundation crash sg3 chap
 
 The guest reaches the server on the host's loopback as 10.0.2.2. A script asks for what only the host can do by creating
 /share/ask.WHAT (lib.sh: `host WHAT`): `restart` stops the server in good order and starts it again, `crash` kills it
@@ -25,8 +25,12 @@ sys.path.insert(0, str(HERE.parent / "support"))
 import server as servers  # noqa: E402
 
 TOP = HERE.parents[1]
-SCRIPTS = ["foundation", "crash", "sg3"]
+SCRIPTS = ["foundation", "crash", "sg3", "chap"]
 GUEST_SECONDS = 300
+# What a script needs of the server's configuration beyond the disk: members of the target, sections of the document.
+TARGETS = {"chap": {"auth": {"chap": [{"username": "me", "secret": "correcthorse1"}],
+                             "mutual": {"username": "thetarget", "secret": "batterystaple2"}}}}
+DOCUMENTS = {"chap": {"discovery_auth": {"chap": [{"username": "finder", "secret": "discovery1234"}]}}}
 INITIATOR = "iqn.2026-01.io.lunaris.tests:guest"
 
 # Kernel lines that speak of storage at all. Whatever of them ALLOWED does not explain is a complaint.
@@ -59,7 +63,10 @@ RESET = [
     (r"sd \d+:\d+:\d+:\d+: (\[sg\d+\] )?.*(reset|RESET)", "sg_reset is one of the checks"),
     (r"connection\d+:\d+: detected conn error", "a target reset may end the session; the initiator logs in again"),
 ]
-ALLOWED = {"foundation": ALWAYS, "crash": ALWAYS + CRASH, "sg3": ALWAYS + RESET}
+CHAP = [
+    (r"connection\d+:\d+: detected conn error \(1020\)", "a login that is refused ends its connection"),
+]
+ALLOWED = {"chap": ALWAYS + CHAP, "foundation": ALWAYS, "crash": ALWAYS + CRASH, "sg3": ALWAYS + RESET}
 
 
 def cache_directory():
@@ -130,6 +137,7 @@ def run_script(script, kind, directory):
     share.mkdir(parents=True)
     shutil.copy(HERE / "lib.sh", share / "lib.sh")
     server = servers.start(kind, directory / "server", [servers.Lun("128MiB")], portals=2)
+    server.target_members, server.document_members = TARGETS.get(script, {}), DOCUMENTS.get(script, {})
     server.start()
     environment = {
         **os.environ, "NAME": script, "SERVER": kind, "TARGET": server.iqn, "LUN": str(server.first_lun),

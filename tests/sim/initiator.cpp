@@ -4,6 +4,9 @@
 #include <array>
 #include <cstring>
 
+#include "protocol/bytes/text_codec.h"
+#include "protocol/iscsi/chap.h"
+
 namespace lunaris::sim {
 
 std::vector<std::byte> pattern(std::size_t count, std::uint32_t seed) {
@@ -245,10 +248,29 @@ std::optional<iscsi::LoginResponse> Initiator::login(const LoginOptions& options
   add("MaxRecvDataSegmentLength", std::to_string(options.max_recv_data_segment_length));
   text.push_back('\0');
 
+  if (options.chap) {
+    const auto authenticated = authenticate(options);
+    if (!authenticated || authenticated->status != iscsi::LoginStatus::success) return authenticated;
+  }
+  const auto response = login_step(options, 1, 3, text);
+  if (!response) return std::nullopt;
+  if (response->status == iscsi::LoginStatus::success) {
+    REQUIRE(response->transit);
+    REQUIRE(response->tsih != 0);
+    logged_in_ = true;
+    digests_ = {options.header_digest, options.data_digest};
+    reader_.set_limits(
+        {iscsi::data_segment_bytes_max, iscsi::ahs_bytes_max, options.header_digest, options.data_digest});
+  }
+  return *response;
+}
+
+std::optional<iscsi::LoginResponse> Initiator::login_step(const LoginOptions& options, std::uint8_t stage,
+                                                          std::optional<std::uint8_t> next, const std::string& text) {
   iscsi::LoginRequest request;
-  request.transit = true;
-  request.current_stage = 1;
-  request.next_stage = 3;
+  request.transit = next.has_value();
+  request.current_stage = stage;
+  request.next_stage = next.value_or(0);
   request.isid = options.isid;
   request.tsih = options.tsih;
   request.initiator_task_tag = next_tag();
@@ -259,15 +281,48 @@ std::optional<iscsi::LoginResponse> Initiator::login(const LoginOptions& options
   const auto* response = incoming->as<iscsi::LoginResponse>();
   REQUIRE(response != nullptr);
   login_text_.assign(reinterpret_cast<const char*>(incoming->data.data()), incoming->data.size());
-  if (response->status == iscsi::LoginStatus::success) {
-    REQUIRE(response->transit);
-    REQUIRE(response->tsih != 0);
-    logged_in_ = true;
-    digests_ = {options.header_digest, options.data_digest};
-    reader_.set_limits(
-        {iscsi::data_segment_bytes_max, iscsi::ahs_bytes_max, options.header_digest, options.data_digest});
-  }
   return *response;
+}
+
+std::string Initiator::login_value(const std::string& key) const {
+  const std::string text = std::string(1, '\0') + login_text_;
+  const std::size_t at = text.find(std::string(1, '\0') + key + "=");
+  if (at == std::string::npos) return "";
+  const std::size_t begin = at + key.size() + 2;
+  return text.substr(begin, text.find('\0', begin) - begin);
+}
+
+std::optional<iscsi::LoginResponse> Initiator::authenticate(const LoginOptions& options) {
+  const auto text = [](std::initializer_list<std::string> pairs) {
+    std::string all;
+    for (const std::string& pair : pairs) all += pair + std::string(1, '\0');
+    return all;
+  };
+  const ChapLogin& chap = *options.chap;
+  const auto algorithm = static_cast<iscsi::ChapAlgorithm>(chap.algorithm);
+  auto response = login_step(
+      options, 0, {},
+      text({"InitiatorName=" + options.initiator,
+            options.discovery ? "SessionType=Discovery" : "TargetName=" + options.target, "AuthMethod=CHAP,None"}));
+  if (!response || response->status != iscsi::LoginStatus::success) return response;
+  response = login_step(options, 0, {}, text({"CHAP_A=" + std::to_string(chap.algorithm)}));
+  if (!response || response->status != iscsi::LoginStatus::success) return response;
+  std::array<std::byte, 64> challenge{};
+  const auto size = bytes::decode_binary(login_value("CHAP_C"), challenge);
+  const auto identifier = bytes::decode_number(login_value("CHAP_I"));
+  REQUIRE((size && *size >= 16 && identifier));
+  const auto answer = iscsi::chap_response(algorithm, static_cast<std::uint8_t>(*identifier), chap.secret,
+                                           std::span(challenge).first(*size));
+  std::string keys = text({"CHAP_N=" + chap.username, "CHAP_R=" + bytes::encode_hex(answer.view())});
+  if (!chap.target_username.empty()) keys += text({"CHAP_I=66", "CHAP_C=0x0102030405060708"});
+  response = login_step(options, 0, 1, keys);
+  if (!response || response->status != iscsi::LoginStatus::success || chap.target_username.empty()) return response;
+  const std::array<std::byte, 8> ours{std::byte{1}, std::byte{2}, std::byte{3}, std::byte{4},
+                                      std::byte{5}, std::byte{6}, std::byte{7}, std::byte{8}};
+  REQUIRE(login_value("CHAP_N") == chap.target_username);
+  REQUIRE(login_value("CHAP_R") ==
+          bytes::encode_hex(iscsi::chap_response(algorithm, 66, chap.target_secret, ours).view()));
+  return response;
 }
 
 void Initiator::log_out() {

@@ -29,12 +29,22 @@ struct Incoming {
   }
 };
 
+/// As whom to log in, and how to check that the target is who it says.
+struct ChapLogin {
+  std::string username;
+  std::string secret;
+  std::string target_username;  // not empty: mutual
+  std::string target_secret;
+  unsigned algorithm = 7;
+};
+
 struct LoginOptions {
   std::string initiator = "iqn.2026-01.io.example:initiator";
   std::string target = target_name;
   bool discovery = false;
   iscsi::Isid isid = 0x00023d000001;
   std::uint16_t tsih = 0;
+  std::optional<ChapLogin> chap;  // nothing: straight to the operational stage
   bool header_digest = false;
   bool data_digest = false;
   bool initial_r2t = true;
@@ -81,8 +91,15 @@ class Initiator {
   [[nodiscard]] SimPeer& peer() { return *peer_; }
 
   // --- login ------------------------------------------------------------------------------------------------------
-  /// Straight to full feature phase. The last Login Response.
+  /// To full feature phase. The last Login Response.
   std::optional<iscsi::LoginResponse> login(const LoginOptions& options = {});
+  /// One Login Request of `options` with the pairs of `text` (each ended by NUL); with `next` it asks for that stage.
+  std::optional<iscsi::LoginResponse> login_step(const LoginOptions& options, std::uint8_t stage,
+                                                 std::optional<std::uint8_t> next, const std::string& text);
+  /// The CHAP exchange of `options`; the response to its last request.
+  std::optional<iscsi::LoginResponse> authenticate(const LoginOptions& options);
+  /// A value of the last login text; empty when it is not there.
+  [[nodiscard]] std::string login_value(const std::string& key) const;
   [[nodiscard]] const std::string& login_text() const { return login_text_; }
   void log_out();
 

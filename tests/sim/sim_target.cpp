@@ -89,6 +89,17 @@ std::vector<SessionInfo> SimTarget::sessions() {
   return infos;
 }
 
+LoginFailures SimTarget::login_failures() {
+  LoginFailures failures;
+  struct Ask {
+    static runtime::Task<> run(iscsi_server::IscsiTransport* transport, LoginFailures* out) {
+      *out = co_await transport->login_failures();
+    }
+  };
+  run_task(world_, *management_, Ask::run(transport_.get(), &failures));
+  return failures;
+}
+
 std::size_t SimTarget::bytes_in_use() const {
   std::size_t bytes = 0;
   for (const auto& worker : workers_) bytes += worker->buffers().bytes_in_use();

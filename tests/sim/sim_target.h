@@ -46,6 +46,7 @@ class SimTarget {
   [[nodiscard]] std::size_t bytes_in_use() const;
   [[nodiscard]] std::shared_ptr<scsi_server::LunMap> make_luns(std::vector<std::uint16_t> numbers) const;
   void apply(std::shared_ptr<const Exports> exports);
+  [[nodiscard]] LoginFailures login_failures();
   [[nodiscard]] static std::shared_ptr<Exports> make_exports(std::shared_ptr<const scsi_server::LunMap> luns);
   /// Ends everything; called by the destructor if not before. False when something hangs.
   bool stop(std::uint32_t grace_ms = 0);

@@ -79,6 +79,8 @@ class Server:
         self.iqn = IQN
         self.process = None
         self.log = self.directory / "server.log"
+        self.target_members = {}    # further members of the target's section (Lunaris only)
+        self.document_members = {}  # further sections (Lunaris only)
 
     def image(self, index):
         return self.directory / f"lun{index}.img"
@@ -179,7 +181,8 @@ class Lunaris(Server):
                        "management": {"socket": str(self.management_socket())}},
             "portals": {f"p{n}": {"listen": f"127.0.0.1:{port}"} for n, port in enumerate(self.ports)},
             "volumes": volumes,
-            "targets": {self.iqn: {"luns": luns}},
+            "targets": {self.iqn: {"luns": luns, **self.target_members}},
+            **self.document_members,
         }
 
     def management_socket(self):

@@ -2,6 +2,7 @@
 // they like, so that every interleaving is the test's own choice.
 #pragma once
 
+#include <atomic>
 #include <initializer_list>
 #include <memory>
 #include <utility>
@@ -22,21 +23,22 @@ class SteppedLoop final : public runtime::Loop {
   runtime::Ring* ring() noexcept override { return nullptr; }
 
   bool turn_wanted = false;
-  bool mail_waits = false;
+  std::atomic<bool> mail_waits{false};  // threads of a BlockingPool send mail as well
 };
 
 class SteppedWorker {
  public:
-  explicit SteppedWorker(unsigned index = 0)
+  explicit SteppedWorker(unsigned index = 0,
+                         std::unique_ptr<runtime::Clock> clock = std::make_unique<runtime::SystemClock>())
       : worker_({.index = index, .name = "stepped", .buffers = {.bytes_max = std::size_t{16} << 20}}, make_loop(),
-                std::make_unique<runtime::SystemClock>(), std::make_unique<runtime::SystemRng>()) {}
+                std::move(clock), std::make_unique<runtime::SystemRng>()) {}
 
   runtime::Worker& operator*() noexcept { return worker_; }
   runtime::Worker* operator->() noexcept { return &worker_; }
 
   /// One turn with its mail, if there is anything to do.
   bool step() {
-    const bool mail = std::exchange(loop_->mail_waits, false);
+    const bool mail = loop_->mail_waits.exchange(false);
     const bool turn = std::exchange(loop_->turn_wanted, false);
     if (!mail && !turn) return false;
     runtime::Worker* const before = runtime::Worker::exchange_current(&worker_);

@@ -42,6 +42,13 @@ runtime::Task<> persistent_reserve_in(Execution& execution);
 runtime::Task<> persistent_reserve_out(Execution& execution);
 runtime::Task<> reserve_unit(Execution& execution);
 runtime::Task<> release_unit(Execution& execution);
+// atomic.cpp
+runtime::Task<> compare_and_write(Execution& execution);
+runtime::Task<> orwrite(Execution& execution);
+runtime::Task<> write_atomic(Execution& execution);
+// defects.cpp
+runtime::Task<> read_defect_data_10(Execution& execution);
+runtime::Task<> read_defect_data_12(Execution& execution);
 // provisioning.cpp
 runtime::Task<> unmap(Execution& execution);
 runtime::Task<> write_same(Execution& execution);

@@ -55,11 +55,14 @@ scsi::ReplyBytes block_limits(const Execution& execution) {
   limits.optimal_transfer =
       blocks_of(geometry.optimal_io_bytes != 0 ? geometry.optimal_io_bytes : optimal_transfer_bytes, block_bytes);
   if (geometry.discard_granularity != 0) {
-    limits.maximum_unmap_blocks = blocks_of(unmap_bytes_max, block_bytes);
+    limits.maximum_unmap_blocks = unmap_blocks_max;
     limits.maximum_unmap_descriptors = unmap_descriptors_max;
     limits.optimal_unmap_granularity = std::max(geometry.discard_granularity / block_bytes, 1U);
   }
-  limits.maximum_write_same = write_same_bytes_max / block_bytes;
+  limits.maximum_transfer = blocks_of(transfer_length_bytes_max, block_bytes);
+  limits.maximum_compare_and_write = std::min(compare_and_write_bytes_max / block_bytes, compare_and_write_blocks_max);
+  limits.maximum_atomic_transfer = atomic_bytes_max / block_bytes;
+  limits.atomic_granularity = atomic_granularity_blocks(execution.view());
   return scsi::encode_block_limits(limits);
 }
 

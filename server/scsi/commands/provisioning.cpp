@@ -28,7 +28,6 @@ bool decode_unmap(Execution& execution, std::span<const std::uint8_t> list, std:
     return false;
   }
   const std::size_t count = descriptor_bytes / unmap_descriptor_bytes;  // an incomplete one is ignored
-  const std::uint64_t blocks_max = unmap_bytes_max / execution.view().block_bytes;
   std::uint64_t blocks = 0;
   for (std::size_t index = 0; index < count; ++index) {
     const std::size_t offset = unmap_header_bytes + index * unmap_descriptor_bytes;
@@ -40,7 +39,7 @@ bool decode_unmap(Execution& execution, std::span<const std::uint8_t> list, std:
     }
     ranges.push_back(range);
   }
-  if (count > unmap_descriptors_max || blocks > blocks_max) {
+  if (count > unmap_descriptors_max || blocks > unmap_blocks_max) {
     execution.illegal_request(invalid_field_in_parameter_list);
     return false;
   }
@@ -53,6 +52,9 @@ runtime::Task<bool> for_each_stride(Execution& execution, backends::ByteRange ra
   while (range.length != 0) {
     if (execution.aborted()) co_return false;
     const backends::ByteRange stride{range.offset, std::min(range.length, stride_bytes)};
+    volume::RangeUse use(execution.port().uses(), stride);
+    if (use.must_wait()) co_await use.turn();
+    if (execution.aborted()) co_return false;
     const backends::Result<> done = co_await call(execution.channel(), stride);
     if (done.has_error()) {
       report_error(execution, done.error());
@@ -119,12 +121,14 @@ runtime::Task<> write_same(Execution& execution) {
     execution.invalid_field(1, std::uint8_t{3});
     co_return;
   }
-  // WSNZ: a length of 0 is refused, as one beyond the limit is (SBC-4 6.6.4).
-  if (blocks.range.count == 0 || blocks.range.count > write_same_bytes_max / block_bytes) {
-    execution.invalid_field(scsi::block_count_offset(execution.command.cdb));
+  const std::uint64_t block_count = execution.view().block_count();
+  if (blocks.range.lba >= block_count) {
+    execution.illegal_request(scsi::additional_sense::logical_block_address_out_of_range);
     co_return;
   }
-  const backends::ByteRange range{execution.byte_offset(blocks.range.lba), blocks.range.count * block_bytes};
+  // WSNZ is zero: a length of 0 means everything from here to the end (SBC-4 5.50).
+  const std::uint64_t count = blocks.range.count != 0 ? blocks.range.count : block_count - blocks.range.lba;
+  const backends::ByteRange range{execution.byte_offset(blocks.range.lba), count * block_bytes};
   bool done = false;
   if (blocks.no_data_out()) {
     done = co_await zero_range(execution, range, blocks.unmap());

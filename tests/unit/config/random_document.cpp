@@ -34,6 +34,28 @@ Volume random_volume(std::mt19937_64& random) {
   return volume;
 }
 
+ChapAccount random_account(std::mt19937_64& random) {
+  return {"user" + std::to_string(below(random, 3)), Secret("a long secret " + std::to_string(below(random, 3)))};
+}
+
+Auth random_auth(std::mt19937_64& random) {
+  Auth auth;
+  for (std::uint64_t count = below(random, 3); count > 0; --count) auth.chap.push_back(random_account(random));
+  if (below(random, 3) == 0) auth.mutual = random_account(random);
+  if (below(random, 3) == 0) auth.chap_algorithms = {ChapAlgorithm::sha256, ChapAlgorithm::md5};
+  return auth;
+}
+
+Initiator random_initiator(std::mt19937_64& random) {
+  Initiator initiator;
+  if (below(random, 2) == 0) initiator.name = "iqn.1994-05.com.redhat:node" + std::to_string(below(random, 2));
+  if (below(random, 2) == 0 || initiator.name.empty()) initiator.addresses = {*parse_address_range("10.0.0.0/8")};
+  if (below(random, 3) == 0) initiator.chap = random_account(random);
+  if (below(random, 4) == 0) initiator.mutual = random_account(random);
+  if (below(random, 3) == 0) initiator.luns.emplace()[1].read_only = below(random, 2) == 0;
+  return initiator;
+}
+
 Target random_target(std::mt19937_64& random) {
   Target target;
   target.alias = below(random, 2) == 0 ? "" : "an alias";
@@ -41,7 +63,9 @@ Target random_target(std::mt19937_64& random) {
     target.luns[static_cast<std::uint16_t>(below(random, 4))] = {"v" + std::to_string(below(random, 4)),
                                                                  below(random, 2) == 0};
   }
-  if (below(random, 2) == 0) target.initiators = {"iqn.1994-05.com.redhat:node1"};
+  for (std::uint64_t count = below(random, 3); count > 0; --count)
+    target.initiators.push_back(random_initiator(random));
+  target.auth = random_auth(random);
   if (below(random, 2) == 0) target.portals = {"p0"};
   return target;
 }
@@ -57,8 +81,10 @@ std::uint64_t seed() {
 Document random_document(std::mt19937_64& random) {
   Document document;
   document.server.workers.count = static_cast<std::uint32_t>(below(random, 3));
+  if (below(random, 2) == 0) document.server.web = {"127.0.0.1:8080", below(random, 2) == 0};
   document.server.log.level = static_cast<LogLevel>(below(random, 5));
   document.server.shutdown_grace_ms = static_cast<std::uint32_t>(1000 * below(random, 3));
+  document.discovery_auth = random_auth(random);
   for (std::uint64_t i = 0; i < 4; ++i) {
     if (below(random, 2) == 0) document.portals["p" + std::to_string(i)] = random_portal(random);
     if (below(random, 2) == 0) document.volumes["v" + std::to_string(i)] = random_volume(random);

@@ -93,7 +93,7 @@ TEST_CASE("removing a target or a LUN is disruptive", "[config]") {
 
 TEST_CASE("an access list that grows stricter is disruptive", "[config]") {
   Document next = demo();
-  next.targets[target_name].initiators = {"iqn.1994-05.com.redhat:node1"};
+  next.targets[target_name].initiators = {{.name = "iqn.1994-05.com.redhat:node1"}};
   CHECK_FALSE(only_change(demo(), next).disruption.empty());
   CHECK(only_change(next, demo()).disruption.empty());
 }

@@ -59,7 +59,8 @@ TEST_CASE("a target must name portals that exist and each once", "[config]") {
 
 TEST_CASE("an initiator is listed once", "[config]") {
   Document document = demo();
-  document.targets[target_name].initiators = {"iqn.1994-05.com.redhat:a", "iqn.1994-05.com.redhat:a"};
+  document.targets[target_name].initiators = {{.name = "iqn.1994-05.com.redhat:a"},
+                                              {.name = "iqn.1994-05.com.redhat:a"}};
   check_problem(document, "/targets/" + target_name + "/initiators/1", "\"iqn.1994-05.com.redhat:a\" is listed twice.");
 }
 

@@ -24,6 +24,7 @@ class RecordingTransport final : public Transport {
   std::vector<std::string> portal_failures;
   std::vector<SessionInfo> live_sessions;
   std::vector<std::string> dropped;
+  LoginFailures refused;
   bool stopped = false;
 
   [[nodiscard]] std::string_view name() const noexcept override { return "recording"; }
@@ -36,6 +37,7 @@ class RecordingTransport final : public Transport {
     co_return;
   }
   runtime::Task<std::vector<SessionInfo>> sessions() override { co_return live_sessions; }
+  runtime::Task<LoginFailures> login_failures() override { co_return refused; }
   runtime::Task<bool> drop_session(std::string id) override {
     dropped.push_back(id);
     co_return id == "s-1";

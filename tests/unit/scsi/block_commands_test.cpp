@@ -421,12 +421,22 @@ TEST_CASE("WRITE SAME with NDOB takes no data and writes zeros", "[scsi][SBC-4 5
   CHECK(medium(target, 8 * 512, 8 * 512) == Bytes(8 * 512));
 }
 
+TEST_CASE("WRITE SAME of zero blocks writes to the end of the medium", "[scsi][SBC-4 5.50]") {
+  Target target;
+  const Bytes block = pattern(512, 3);
+  CHECK(target.run(cdb10(0x41, 2040, 0), 0, block)->is_good());
+  for (std::size_t index = 2040; index < 2048; ++index) CHECK(medium(target, index * 512, 512) == block);
+  CHECK(medium(target, 2039 * 512, 512) == Bytes(512));
+}
+
 TEST_CASE("WRITE SAME refuses what it cannot do", "[scsi][SBC-4 5.50]") {
   Target target;
-  CHECK(target.run(cdb16(0x93, 0, 0), 0, Bytes(512))->refused_with(invalid_field_in_cdb));        // WSNZ
   CHECK(target.run(cdb16(0x93, 0, 1, 0x18), 0, Bytes(512))->refused_with(invalid_field_in_cdb));  // ANCHOR
   CHECK(target.run(cdb10(0x41, 0, 1, 0x01), 0, Bytes(512))->refused_with(invalid_field_in_cdb));  // no NDOB in (10)
-  CHECK(target.run(cdb16(0x93, 0, 1), 0, Bytes(100))->refused_with(invalid_field_in_command_information_unit));
+  CHECK(target.run(cdb16(0x93, 2048, 0), 0, Bytes(512))->refused_with(logical_block_address_out_of_range));
+  for (const std::size_t size : {std::size_t{100}, std::size_t{511}, std::size_t{513}, std::size_t{1024}}) {
+    CHECK(target.run(cdb16(0x93, 0, 1), 0, Bytes(size))->refused_with(invalid_field_in_command_information_unit));
+  }
   CHECK(target.disk.script->writes + target.disk.script->zeroings == 0);
 }
 

@@ -227,6 +227,7 @@ TEST_CASE("a logical unit reset ends every task on every worker before it answer
   CHECK(mine->command.aborted);
   CHECK(reading->command.aborted);
   CHECK(reading->mover.calls == 0);
+  CHECK(has_attention(*target.run(test_unit_ready), bus_device_reset_function_occurred));
   CHECK(target.run(test_unit_ready)->is_good());
   CHECK(has_attention(*same.run(test_unit_ready), bus_device_reset_function_occurred));
   CHECK(has_attention(*other.run(test_unit_ready), bus_device_reset_function_occurred));
@@ -242,6 +243,7 @@ TEST_CASE("two resets at once both wait for all that was running", "[scsi][SAM-5
   std::optional<TaskManagementResult> one, two;
   target.worker.start(reset(*target.nexus, 0, one));
   target.step();
+  static_cast<void>(target.run(test_unit_ready));
   auto later = target.start(cdb10(0x28, 0, 1), 512);
   target.other.start(reset(*other, 0, two));
   target.step();
@@ -266,6 +268,7 @@ TEST_CASE("a logical unit reset puts the mode parameters back", "[scsi][SPC-5 5.
   target.worker.start(reset(*target.nexus, 0, result));
   target.step();
   CHECK(result == TaskManagementResult::complete);
+  CHECK(has_attention(*target.run(test_unit_ready), bus_device_reset_function_occurred));
   CHECK((target.run({0x1a, 0x08, 0x08, 0, 255, 0}, 255)->mover.data_in[6] & 0x04) == 0x04);
 }
 
