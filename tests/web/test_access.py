@@ -87,6 +87,13 @@ def test_tokens_have_roles_and_can_be_taken_back(server):
         expect(server.call("GET", "/api/v1/volumes"), read)
         expect(server.call("PUT", "/api/v1/volumes/t", {"size": "1MiB", "backend": {"type": "memory"}}), write)
         expect(server.call("GET", "/api/v1/tokens"), administer)
+    server.bearer = tokens["operator"]
+    for path in ("/etc/hostname", "../x.img"):
+        body = {"size": "1MiB", "backend": {"type": "file", "path": path}}
+        expect(server.call("PUT", "/api/v1/volumes/other", body), 403, "not-allowed")
+    inside = {"size": "1MiB", "backend": {"type": "file", "path": "o.img"}}
+    expect(server.call("PUT", "/api/v1/volumes/other", inside), 201)
+    server.bearer = tokens["admin"]
     listed = server.call("GET", "/api/v1/tokens")
     check(len(listed.json["items"]) == 3 and "secret" not in listed.text, listed.text)
     mine = next(one for one in listed.json["items"] if one["role"] == "viewer")

@@ -37,8 +37,7 @@ Response no_content(std::string cookie) {
 
 /// A page of somebody else must not log anybody in either.
 std::optional<Response> foreign_origin(const Request& request) {
-  if (request.header("origin").empty()) return {};
-  if (request.header("origin") == "http://" + std::string(request.header("host"))) return {};
+  if (request.header("origin").empty() || Authenticator::is_own_origin(request)) return {};
   return problem_response(request, {403,
                                     "foreign-page",
                                     "The request comes from another page",

@@ -93,6 +93,22 @@ void lay_over(config::Document& document, const std::string& name, VolumeInput& 
   for (auto& [key, volume] : decoded.document.volumes) document.volumes[key] = std::move(volume);
 }
 
+/// Why somebody who is no administrator may not have this back end: a path out of the data folder leads to every file
+/// that the server can read. Empty when he may.
+std::string backend_fault(const config::Document& document, const std::string& name, const VolumeInput& input) {
+  const json::value* backend = input.members.if_contains("backend");
+  const auto before = document.volumes.find(name);
+  if (backend == nullptr || (before != document.volumes.end() && *backend == json::value(before->second.backend))) {
+    return "";
+  }
+  const json::object* members = backend->if_object();
+  const json::value* path = members == nullptr ? nullptr : members->if_contains("path");
+  if (path == nullptr || !path->is_string()) return "";
+  const std::string_view text(path->get_string().data(), path->get_string().size());
+  const bool leads_out = text.starts_with('/') || text.find("..") != std::string_view::npos;
+  return leads_out ? "only an administrator may choose storage outside of the data folder." : "";
+}
+
 /// Makes the target of "expose", unless it shows the volume already.
 void expose(config::Document& document, const std::string& volume, VolumeInput& input, const std::string& prefix) {
   if (input.expose.is_null()) return;
@@ -189,6 +205,12 @@ Task<Response> Api::volume_put(Call& call) {
   const std::string prefix = config::below("/volumes", name);
   VolumeInput input = read_input(call.body, name);
   if (config::has_errors(input.problems)) co_return problems_response(call.request, input.problems);
+  if (const std::string fault = backend_fault(service_.state().document, name, input);
+      !fault.empty() && call.who.role != Role::admin) {
+    co_return problem_response(
+        call.request,
+        {403, "not-allowed", "You may not do this", fault, "Choose a path relative to the data folder.", {}});
+  }
   if (call.request.header("if-none-match") == "*" && service_.state().document.volumes.contains(name)) {
     co_return problem_response(call.request, {412,
                                               "exists",

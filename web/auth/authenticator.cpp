@@ -118,9 +118,13 @@ Identity Authenticator::by_cookie(const Request& request) {
 
 std::string Authenticator::foreign_page(const Request& request) {
   if (request.header("x-requested-with").empty()) return "the header X-Requested-With is missing";
+  return is_own_origin(request) ? "" : "Origin is not this server";
+}
+
+bool Authenticator::is_own_origin(const Request& request) {
+  const std::string host(request.header("host"));
   const std::string_view origin = request.header("origin");
-  if (origin != "http://" + std::string(request.header("host"))) return "Origin is not this server";
-  return "";
+  return origin == "http://" + host || origin == "https://" + host;  // the latter behind a proxy with TLS
 }
 
 std::string Authenticator::new_login(const std::string& user) {

@@ -41,6 +41,8 @@ class Authenticator {
   /// Whether a request that proves itself by cookie may change something: a page of ours has sent it. The reason when
   /// not.
   [[nodiscard]] static std::string foreign_page(const Request& request);
+  /// Whether the request's Origin is the server that it is sent to.
+  [[nodiscard]] static bool is_own_origin(const Request& request);
 
   /// What became of an attempt.
   struct Attempt {

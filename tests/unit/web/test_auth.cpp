@@ -137,6 +137,8 @@ TEST_CASE_METHOD(WebFixture, "the metrics are for this machine or for who has a 
   CHECK(call(scrape).status == 401);
   scrape.is_loopback = true;
   CHECK(call(scrape).status == 200);
+  scrape.headers["x-forwarded-for"] = "192.0.2.9";
+  CHECK(call(scrape).status == 401);
   set_up();
   CHECK(call("GET", "/metrics").status == 200);
 }
@@ -151,6 +153,9 @@ TEST_CASE_METHOD(WebFixture, "a cookie changes nothing unless a page of ours sen
   CHECK(call(drop).status == 403);
   CHECK(transport.dropped.empty());
   CHECK(call("DELETE", "/api/v1/sessions/s-1").status == 204);
+  drop = request("DELETE", "/api/v1/sessions/s-1");
+  drop.headers["origin"] = "https://storage:8080";  // a proxy with TLS is in between
+  CHECK(call(drop).status == 204);
 }
 
 }  // namespace lunaris::web::test
