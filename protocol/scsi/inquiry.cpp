@@ -65,7 +65,7 @@ ReplyBytes encode_standard_inquiry(const StandardInquiry& inquiry) {
   store8(bytes, 2, 0x06);  // VERSION: SPC-4
   store8(bytes, 3, 0x12);  // HISUP, RESPONSE DATA FORMAT 2
   store8(bytes, 4, standard_bytes - 5);
-  store8(bytes, 5, 0x10);  // TPGS: implicit
+  store8(bytes, 5, 0x18);  // TPGS: implicit; 3PC
   store8(bytes, 7, 0x02);  // CMDQUE
   store_text(bytes, 8, 8, inquiry.vendor);
   store_text(bytes, 16, 16, inquiry.product);
@@ -125,6 +125,21 @@ ReplyBytes encode_device_identification(const DeviceIdentity& identity) {
   return page;
 }
 
+bool is_named_by(const DeviceIdentity& identity, const Designator& designator) {
+  if (designator.association != static_cast<std::uint8_t>(Association::logical_unit)) return false;
+  const ReplyBytes page = encode_device_identification(identity);
+  for (std::size_t offset = vpd_header_bytes; offset < page.size();) {
+    const std::span<const std::uint8_t> mine = std::span(page).subspan(offset + 4, page[offset + 3]);
+    if ((page[offset] & 0x0f) == designator.code_set && (page[offset + 1] >> 4 & 0x03) == designator.association &&
+        (page[offset + 1] & 0x0f) == designator.type &&
+        std::equal(mine.begin(), mine.end(), designator.bytes.begin(), designator.bytes.end())) {
+      return true;
+    }
+    offset += 4 + mine.size();
+  }
+  return false;
+}
+
 ReplyBytes encode_extended_inquiry() {
   ReplyBytes bytes = vpd_page(VpdPage::extended_inquiry, 64);
   store8(bytes, 5, 0x07);  // HEADSUP, ORDSUP, SIMPSUP
@@ -153,9 +168,11 @@ ReplyBytes encode_block_limits(const BlockLimits& limits) {
   return bytes;
 }
 
-ReplyBytes encode_block_device_characteristics() {
+ReplyBytes encode_block_device_characteristics(bool erases_blocks) {
   ReplyBytes bytes = vpd_page(VpdPage::block_device_characteristics, 64);
   store16(bytes, 4, 1);  // MEDIUM ROTATION RATE: non-rotating
+  // WABEREQ: after SANITIZE with BLOCK ERASE reads succeed (SBC-4 6.6.2).
+  if (erases_blocks) store8(bytes, 7, 0x40);
   return bytes;
 }
 

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ enum class VpdPage : std::uint8_t {
   unit_serial_number = 0x80,
   device_identification = 0x83,
   extended_inquiry = 0x86,
+  third_party_copy = 0x8f,
   block_limits = 0xb0,
   block_device_characteristics = 0xb1,
   logical_block_provisioning = 0xb2,
@@ -70,9 +72,18 @@ struct Provisioning {
 [[nodiscard]] ReplyBytes encode_supported_pages(std::uint8_t peripheral, const std::vector<std::uint8_t>& codes);
 [[nodiscard]] ReplyBytes encode_unit_serial_number(const std::string& serial);
 [[nodiscard]] ReplyBytes encode_device_identification(const DeviceIdentity& identity);
+/// One designation descriptor without its header's protocol (SPC-5 7.7.6.1). Refers to somebody's bytes.
+struct Designator {
+  std::uint8_t code_set = 0;
+  std::uint8_t association = 0;  // 0: logical unit
+  std::uint8_t type = 0;
+  std::span<const std::uint8_t> bytes;
+};
+/// Whether a designator of the logical unit `identity` is `designator`.
+[[nodiscard]] bool is_named_by(const DeviceIdentity& identity, const Designator& designator);
 [[nodiscard]] ReplyBytes encode_extended_inquiry();
 [[nodiscard]] ReplyBytes encode_block_limits(const BlockLimits& limits);
-[[nodiscard]] ReplyBytes encode_block_device_characteristics();
+[[nodiscard]] ReplyBytes encode_block_device_characteristics(bool erases_blocks);
 [[nodiscard]] ReplyBytes encode_logical_block_provisioning(const Provisioning& provisioning);
 
 /// NAA 6h made of the UUID: its first nibble gives way to the format, and the vendor part is marked as locally

@@ -21,6 +21,19 @@ void store_field_pointer(std::span<std::uint8_t> to, std::size_t offset, const F
   store16(to, offset + 1, field.byte);
 }
 
+/// SPC-5 4.4.2.4.4.
+void store_progress(std::span<std::uint8_t> to, std::size_t offset, std::uint16_t progress) noexcept {
+  store8(to, offset, 0x80);
+  store16(to, offset + 1, progress);
+}
+
+std::optional<std::uint16_t> load_progress(std::span<const std::uint8_t> from, std::size_t offset,
+                                           SenseKey key) noexcept {
+  const bool has_progress = key == SenseKey::not_ready || key == SenseKey::no_sense;
+  if ((load8(from, offset) & 0x80) == 0 || !has_progress) return std::nullopt;
+  return load16(from, offset + 1);
+}
+
 std::optional<FieldPointer> load_field_pointer(std::span<const std::uint8_t> from, std::size_t offset,
                                                SenseKey key) noexcept {
   const std::uint8_t first = load8(from, offset);
@@ -41,6 +54,7 @@ std::size_t encode_fixed(std::span<std::uint8_t> to, const SenseData& data) noex
   store8(to, 12, data.additional.asc);
   store8(to, 13, data.additional.ascq);
   if (data.field) store_field_pointer(to, 15, *data.field);
+  if (data.progress) store_progress(to, 15, *data.progress);
   return fixed_bytes;
 }
 
@@ -57,10 +71,11 @@ std::size_t encode_descriptor(std::span<std::uint8_t> to, const SenseData& data)
     store64(to, size + 4, *data.information);
     size += 12;
   }
-  if (data.field) {  // SPC-5 4.4.2.4
+  if (data.field || data.progress) {  // SPC-5 4.4.2.4
     store8(to, size, 0x02);
     store8(to, size + 1, 0x06);
-    store_field_pointer(to, size + 4, *data.field);
+    if (data.field) store_field_pointer(to, size + 4, *data.field);
+    if (data.progress) store_progress(to, size + 4, *data.progress);
     size += 8;
   }
   store8(to, 7, size - descriptor_header_bytes);
@@ -85,6 +100,7 @@ std::optional<SenseData> decode_sense(std::span<const std::uint8_t> bytes) noexc
     data.additional = {bytes[12], bytes[13]};
     if ((bytes[0] & 0x80) != 0) data.information = load32(bytes, 3);
     data.field = load_field_pointer(bytes, 15, data.key);
+    data.progress = load_progress(bytes, 15, data.key);
     return data;
   }
   if (response != response_descriptor) return std::nullopt;
@@ -95,7 +111,10 @@ std::optional<SenseData> decode_sense(std::span<const std::uint8_t> bytes) noexc
     const std::size_t size = std::size_t{2} + bytes[offset + 1];
     if (size > bytes.size() - offset) return std::nullopt;
     if (bytes[offset] == 0x00 && size == 12) data.information = load64(bytes, offset + 4);
-    if (bytes[offset] == 0x02 && size == 8) data.field = load_field_pointer(bytes, offset + 4, data.key);
+    if (bytes[offset] == 0x02 && size == 8) {
+      data.field = load_field_pointer(bytes, offset + 4, data.key);
+      data.progress = load_progress(bytes, offset + 4, data.key);
+    }
     offset += size;
   }
   return data;

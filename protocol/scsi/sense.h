@@ -42,9 +42,14 @@ inline constexpr AdditionalSense no_additional_sense_information{0x00, 0x00};
 inline constexpr AdditionalSense logical_unit_not_ready_cause_not_reportable{0x04, 0x00};
 inline constexpr AdditionalSense logical_unit_not_ready_initializing_command_required{0x04, 0x02};
 inline constexpr AdditionalSense logical_unit_not_ready_manual_intervention_required{0x04, 0x03};
+inline constexpr AdditionalSense logical_unit_not_ready_format_in_progress{0x04, 0x04};
 inline constexpr AdditionalSense logical_unit_not_ready_offline{0x04, 0x12};
+inline constexpr AdditionalSense logical_unit_not_ready_sanitize_in_progress{0x04, 0x1b};
 inline constexpr AdditionalSense logical_unit_communication_time_out{0x08, 0x01};
+inline constexpr AdditionalSense unreachable_copy_target{0x08, 0x04};
 inline constexpr AdditionalSense write_error{0x0c, 0x00};
+inline constexpr AdditionalSense third_party_device_failure{0x0d, 0x01};
+inline constexpr AdditionalSense copy_target_device_not_reachable{0x0d, 0x02};
 inline constexpr AdditionalSense invalid_field_in_command_information_unit{0x0e, 0x03};
 inline constexpr AdditionalSense unrecovered_read_error{0x11, 0x00};
 inline constexpr AdditionalSense parameter_list_length_error{0x1a, 0x00};
@@ -55,6 +60,11 @@ inline constexpr AdditionalSense invalid_field_in_cdb{0x24, 0x00};
 inline constexpr AdditionalSense logical_unit_not_supported{0x25, 0x00};
 inline constexpr AdditionalSense invalid_field_in_parameter_list{0x26, 0x00};
 inline constexpr AdditionalSense invalid_release_of_persistent_reservation{0x26, 0x04};
+inline constexpr AdditionalSense too_many_target_descriptors{0x26, 0x06};
+inline constexpr AdditionalSense unsupported_target_descriptor_type_code{0x26, 0x07};
+inline constexpr AdditionalSense too_many_segment_descriptors{0x26, 0x08};
+inline constexpr AdditionalSense unsupported_segment_descriptor_type_code{0x26, 0x09};
+inline constexpr AdditionalSense unexpected_inexact_segment{0x26, 0x0a};
 inline constexpr AdditionalSense write_protected{0x27, 0x00};
 inline constexpr AdditionalSense software_write_protected{0x27, 0x02};
 inline constexpr AdditionalSense space_allocation_failed_write_protect{0x27, 0x07};
@@ -69,6 +79,8 @@ inline constexpr AdditionalSense registrations_preempted{0x2a, 0x05};
 inline constexpr AdditionalSense asymmetric_access_state_changed{0x2a, 0x06};
 inline constexpr AdditionalSense capacity_data_has_changed{0x2a, 0x09};
 inline constexpr AdditionalSense commands_cleared_by_another_initiator{0x2f, 0x00};
+inline constexpr AdditionalSense format_command_failed{0x31, 0x01};
+inline constexpr AdditionalSense sanitize_command_failed{0x31, 0x03};
 inline constexpr AdditionalSense saving_parameters_not_supported{0x39, 0x00};
 inline constexpr AdditionalSense medium_not_present{0x3a, 0x00};
 inline constexpr AdditionalSense inquiry_data_has_changed{0x3f, 0x03};
@@ -96,6 +108,7 @@ struct SenseData {
   AdditionalSense additional;
   std::optional<std::uint64_t> information;  // what it is depends on the command: an LBA, an offset (SBC-4 4.18)
   std::optional<FieldPointer> field;
+  std::optional<std::uint16_t> progress = std::nullopt;  // PROGRESS INDICATION, of 65,536; instead of a field pointer
   bool operator==(const SenseData&) const = default;
 };
 

@@ -27,6 +27,7 @@ struct Execution {
   runtime::Worker& worker;
   const CommandRow* row = nullptr;
   UnitNexus* unit = nullptr;
+  TaskEntry* entry = nullptr;              // in the unit's task set, while the handler runs
   std::optional<volume::Port::Pass> pass;  // not held while the command waits for its turn
   scsi::BlockCdb blocks;
   scsi::ModeSettings settings;       // the unit's, as they were when the command's turn came

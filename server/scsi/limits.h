@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "backends/block_device.h"
+#include "protocol/scsi/third_party_copy.h"
 #include "server/volume/volume.h"
 
 namespace lunaris::scsi_server {
@@ -23,6 +24,13 @@ inline constexpr std::uint32_t atomic_bytes_max = backends::BlockChannel::transf
 /// One COMPARE AND WRITE: its field has eight bits, its data comes twice, and while it waits it is kept in memory.
 inline constexpr std::uint32_t compare_and_write_bytes_max = backends::BlockChannel::transfer_bytes_max / 2;
 inline constexpr std::uint32_t compare_and_write_blocks_max = 255;
+/// EXTENDED COPY: more than any initiator in use sends; the parameter list fits one small buffer.
+inline constexpr std::uint8_t concurrent_copies_max = 16;
+inline constexpr scsi::CopyLimits copy_limits{.targets = 64,
+                                              .segments = 256,
+                                              .list_bytes = 9216,
+                                              .segment_bytes = 0xffff * 4096U,
+                                              .concurrent_copies = concurrent_copies_max};
 /// A command that loops over a range looks at its abort flag after this much.
 inline constexpr std::uint64_t stride_bytes = std::uint64_t{64} << 20;
 /// OPTIMAL TRANSFER LENGTH where the device has no preference: four transfers of the back end.

@@ -85,6 +85,12 @@ bool prepare(Execution& execution) {
       execution.check_condition(*problem);
       return false;
     }
+    const MediumJob& job = execution.unit->state().medium_job();
+    const bool concerned = job.state() == MediumJob::State::running || !row.has(command_flags::with_failed_medium);
+    if (const std::optional<scsi::SenseData> problem = job.problem(); problem && concerned) {
+      execution.check_condition(*problem);
+      return false;
+    }
   }
   if (!check_cdb(execution)) return false;
   if (row.has(command_flags::names_blocks)) {
@@ -170,6 +176,7 @@ runtime::Task<> Nexus::execute(Command& command) {
 
   TaskEntry entry(command);
   unit->join(entry);
+  execution.entry = &entry;
   if (!entry.is_enabled()) {
     // What it agreed with may be history when its turn comes, and `publish` must not wait for it.
     execution.pass.reset();

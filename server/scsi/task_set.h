@@ -60,6 +60,22 @@ class TaskSet {
     };
     return Awaiter{entry};
   }
+  /// Waits until `wake` is called or the command is aborted: for handlers that wait for something of their unit.
+  [[nodiscard]] auto pause(TaskEntry& entry) noexcept {
+    struct Awaiter {
+      TaskEntry& entry;
+      bool await_ready() const noexcept { return entry.command_.aborted; }
+      void await_suspend(std::coroutine_handle<> caller) noexcept {
+        entry.ready_.coroutine = caller;
+        entry.waiting_ = true;
+      }
+      void await_resume() const noexcept { entry.waiting_ = false; }
+    };
+    return Awaiter{entry};
+  }
+  void wake(TaskEntry& entry) noexcept {
+    if (entry.waiting_) worker_.schedule(entry.ready_);
+  }
   /// Marks the command aborted and wakes it if it waits for its turn.
   void abort(TaskEntry& entry) noexcept;
 

@@ -10,7 +10,9 @@
 
 #include "protocol/scsi/mode_pages.h"
 #include "server/runtime/gate.h"
+#include "server/scsi/copy_records.h"
 #include "server/scsi/logical_unit.h"
+#include "server/scsi/medium_job.h"
 #include "server/scsi/nexus.h"
 #include "server/scsi/task_set.h"
 #include "server/scsi/unit_attentions.h"
@@ -95,6 +97,8 @@ class UnitState : public std::enable_shared_from_this<UnitState> {
   [[nodiscard]] scsi::ModeSettings settings() const noexcept;
   void set_settings(const scsi::ModeSettings& settings) noexcept;
 
+  [[nodiscard]] MediumJob& medium_job() noexcept { return medium_job_; }
+
   /// Any worker.
   void announce(scsi::AdditionalSense condition, const void* except_nexus);
   /// LOGICAL UNIT RESET from a worker's coroutine: everything that is running ends, settings are the defaults again,
@@ -107,6 +111,7 @@ class UnitState : public std::enable_shared_from_this<UnitState> {
   std::shared_ptr<volume::Volume> volume_;
   const backends::Geometry geometry_;
   std::atomic<std::uint8_t> settings_;
+  MediumJob medium_job_;
   std::atomic<UnitOnWorker*> first_{nullptr};  // grows only; entries live as long as the state
 };
 
@@ -129,6 +134,7 @@ class UnitNexus {
   [[nodiscard]] TaskSet& tasks() noexcept { return tasks_; }
   [[nodiscard]] UnitAttentions& attentions() noexcept { return attentions_; }
   [[nodiscard]] runtime::Gate& gate() noexcept { return gate_; }
+  [[nodiscard]] CopyRecords& copies() noexcept { return copies_; }
   [[nodiscard]] bool is_read_only() const noexcept { return entry_.read_only; }
   void set_read_only(bool read_only) noexcept;
 
@@ -161,6 +167,7 @@ class UnitNexus {
   volume::Port* port_ = nullptr;
   TaskSet tasks_;
   UnitAttentions attentions_;
+  CopyRecords copies_;
   runtime::Gate gate_;
   std::uint64_t seen_generation_ = 0;
   std::uint64_t seen_block_count_ = 0;

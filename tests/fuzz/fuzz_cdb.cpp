@@ -64,8 +64,12 @@ void check_outcome(const Input& input, const scsi_server::Command& command, cons
   ensure(!mover.read_too_far);
   ensure(!mover.out_of_order);
   ensure(mover.data_in.size() <= input.data_in_max);
-  ensure(command.status == scsi::Status::good || command.status == scsi::Status::check_condition);
-  if (command.status == scsi::Status::good) {
+  ensure(command.status == scsi::Status::good || command.status == scsi::Status::check_condition ||
+         command.status == scsi::Status::reservation_conflict);
+  if (command.status == scsi::Status::reservation_conflict) {
+    ensure(command.sense.empty());
+    ensure(mover.data_in.empty());
+  } else if (command.status == scsi::Status::good) {
     ensure(command.sense.empty());
     ensure(mover.data_in.size() == std::min<std::uint64_t>(command.data_in_length, input.data_in_max));
   } else {

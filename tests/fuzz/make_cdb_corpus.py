@@ -18,6 +18,17 @@ def ten(opcode, lba=1, count=2, flags=0):
     return struct.pack(">BBIBHB", opcode, flags, lba, 0, count, 0)
 
 
+def reserve_out(action, key, action_key, kind=0, flags=0, more=b""):
+    data = struct.pack(">QQIBBH", key, action_key, 0, flags, 0, 0) + more
+    return command([0x5F, action, kind, 0, 0] + list(struct.pack(">I", len(data))), 0, data)
+
+
+def transport_id(name):
+    name = name.ljust((len(name) // 4 + 1) * 4, b"\0")
+    return struct.pack(">BBH", 0x45, 0, len(name)) + name
+
+
+OTHER = transport_id(b"iqn.2026-01.io.lunaris:fuzz,i,0x00023d000001")
 READY = command([0x00])
 DATA = bytes(range(256)) * 40
 UNMAP_LIST = struct.pack(">HHI", 38, 32, 0) + struct.pack(">QII", 0, 8, 0) + struct.pack(">QII", 16, 1, 0)
@@ -66,6 +77,20 @@ SEEDS = {
         command([0xA3, 0x0C, 3, 0x9E, 0, 0x10, 0, 0, 1, 0], 256),
         command([0xA3, 0x0D, 0x80, 0, 0, 0, 0, 0, 1, 0], 256),
         command([0x4D, 0, 0x40, 0, 0, 0, 0, 1, 0, 0], 256),
+    ],
+    "reservations": [
+        READY,
+        reserve_out(0, 0, 1, flags=0x0C, more=struct.pack(">I", len(OTHER)) + OTHER),
+        reserve_out(6, 0, 2),
+        reserve_out(1, 2, 0, kind=5),
+        command([0x5E, 3, 0, 0, 0, 0, 0, 2, 0], 512),
+        reserve_out(4, 2, 1, kind=3),
+        reserve_out(2, 2, 0, kind=5),
+        command([0x5E, 0, 0, 0, 0, 0, 0, 2, 0], 512),
+        reserve_out(3, 2, 0),
+        command([0x16], 0),
+        command([0x5E, 2, 0, 0, 0, 0, 0, 2, 0], 512),
+        command([0x17], 0),
     ],
     "attention": [
         command(block(0x88)),

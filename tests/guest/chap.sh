@@ -18,7 +18,9 @@ set_node() {
         iscsiadm -m node -T "$TARGET" -p "${portals[0]}" -o update -n "${setting%%=*}" -v "${setting#*=}"
     done
 }
-as_user() { set_node node.session.auth.authmethod=CHAP "node.session.auth.username=$1" "node.session.auth.password=$2"; }
+as_user() {
+    set_node node.session.auth.authmethod=CHAP "node.session.auth.username=$1" "node.session.auth.password=$2"
+}
 expect_target() { set_node "node.session.auth.username_in=$1" "node.session.auth.password_in=$2"; }
 # One login, what is written is read back, logout.
 round_trip() {
@@ -38,7 +40,10 @@ refused() {
 }
 
 step "discovery without a secret is refused"
-if iscsiadm -m discovery -t sendtargets -p "${portals[0]}" >/tmp/discovery 2>&1; then sed 's/^/# /' /tmp/discovery; false; fi
+if iscsiadm -m discovery -t sendtargets -p "${portals[0]}" >/tmp/discovery 2>&1; then
+    sed 's/^/# /' /tmp/discovery
+    false
+fi
 
 step "discovery with a secret names the target"
 discover=(iscsiadm -m discoverydb -t sendtargets -p "${portals[0]}")

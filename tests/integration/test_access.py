@@ -126,5 +126,5 @@ def test_a_configuration_with_bad_secrets_is_refused_with_pointers(server):
     document["discovery_auth"] = {"chap": [{"username": "finder", "secret": "short"}]}
     server.write(document)
     server.spawn(*server.arguments())
-    server.ends_with(1, rf"/discovery_auth/chap/0/secret: must have 12 to 255[\s\S]*/targets/{TARGET}/auth/mutual/secret: "
-                        "is the secret of a user as well")
+    server.ends_with(1, r"/discovery_auth/chap/0/secret: must have 12 to 255[\s\S]*"
+                        rf"/targets/{TARGET}/auth/mutual/secret: is the secret of a user as well")

@@ -26,6 +26,8 @@ runtime::Task<> request_sense(Execution& execution) {
     data.additional = *condition;
   } else if (const std::optional<scsi::SenseData> unhealthy = health_problem(execution)) {
     data = *unhealthy;
+  } else if (const std::optional<scsi::SenseData> busy = execution.unit->state().medium_job().problem()) {
+    data = *busy;
   }
   const bool descriptor = (execution.command.cdb[1] & 0x01) != 0;
   scsi::Sense sense;

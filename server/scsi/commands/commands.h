@@ -46,9 +46,20 @@ runtime::Task<> release_unit(Execution& execution);
 runtime::Task<> compare_and_write(Execution& execution);
 runtime::Task<> orwrite(Execution& execution);
 runtime::Task<> write_atomic(Execution& execution);
+// copy.cpp
+runtime::Task<> extended_copy(Execution& execution);
+runtime::Task<> receive_copy_status(Execution& execution);
+runtime::Task<> receive_copy_data(Execution& execution);
+runtime::Task<> receive_copy_operating_parameters(Execution& execution);
+runtime::Task<> receive_copy_failed_segment_details(Execution& execution);
 // defects.cpp
 runtime::Task<> read_defect_data_10(Execution& execution);
 runtime::Task<> read_defect_data_12(Execution& execution);
+// sanitize.cpp
+runtime::Task<> sanitize_overwrite(Execution& execution);
+runtime::Task<> sanitize_block_erase(Execution& execution);
+runtime::Task<> sanitize_exit_failure_mode(Execution& execution);
+runtime::Task<> format_unit(Execution& execution);
 // provisioning.cpp
 runtime::Task<> unmap(Execution& execution);
 runtime::Task<> write_same(Execution& execution);

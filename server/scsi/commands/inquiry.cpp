@@ -6,7 +6,10 @@
 
 #include "protocol/scsi/fields.h"
 #include "protocol/scsi/inquiry.h"
+#include "protocol/scsi/opcodes.h"
+#include "server/scsi/command_table.h"
 #include "server/scsi/commands/commands.h"
+#include "server/scsi/identification.h"
 #include "server/scsi/limits.h"
 #include "server/scsi/transfer.h"
 
@@ -15,29 +18,20 @@ namespace {
 
 constexpr const char* revision = "0001";
 
-std::string serial_of(const volume::Identity& identity) {
-  if (!identity.serial.empty()) return identity.serial;
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string text;
-  for (const std::uint8_t byte : identity.uuid) {
-    text += digits[byte >> 4];
-    text += digits[byte & 0x0f];
-  }
-  return text;
+scsi::ReplyBytes device_identification(const Execution& execution) {
+  return scsi::encode_device_identification(device_identity(execution.volume().identity(), execution.nexus.identity()));
 }
 
-scsi::ReplyBytes device_identification(const Execution& execution) {
-  const volume::Identity& identity = execution.volume().identity();
-  const NexusIdentity& nexus = execution.nexus.identity();
-  scsi::DeviceIdentity device;
-  device.uuid = identity.uuid;
-  device.vendor = identity.vendor;
-  device.serial = serial_of(identity);
-  device.target_port = nexus.target_port;
-  device.target_device = nexus.target_device;
-  device.relative_target_port = nexus.relative_target_port;
-  device.target_port_group = target_port_group;
-  return scsi::encode_device_identification(device);
+/// The copy commands there are, from their rows.
+scsi::ReplyBytes third_party_copy(const Execution& /*execution*/) {
+  std::vector<scsi::CopyCommand> commands;
+  for (const scsi::Opcode opcode : {scsi::Opcode::extended_copy, scsi::Opcode::receive_copy_results}) {
+    scsi::CopyCommand& command = commands.emplace_back(scsi::CopyCommand{static_cast<std::uint8_t>(opcode), {}});
+    for (const CommandRow& row : command_rows(command.opcode)) {
+      command.service_actions.push_back(static_cast<std::uint8_t>(row.service_action));
+    }
+  }
+  return scsi::encode_third_party_copy_page(copy_limits, commands);
 }
 
 /// `bytes` in blocks, 0 or what fits the field.
@@ -79,7 +73,7 @@ struct VpdRow {
 
 scsi::ReplyBytes supported_pages(const Execution& execution);
 
-constexpr std::array<VpdRow, 7> vpd_rows{{
+constexpr std::array<VpdRow, 8> vpd_rows{{
     {scsi::VpdPage::supported_pages, supported_pages},
     {scsi::VpdPage::unit_serial_number,
      [](const Execution& execution) {
@@ -87,9 +81,12 @@ constexpr std::array<VpdRow, 7> vpd_rows{{
      }},
     {scsi::VpdPage::device_identification, device_identification},
     {scsi::VpdPage::extended_inquiry, [](const Execution& /*execution*/) { return scsi::encode_extended_inquiry(); }},
+    {scsi::VpdPage::third_party_copy, third_party_copy},
     {scsi::VpdPage::block_limits, block_limits},
     {scsi::VpdPage::block_device_characteristics,
-     [](const Execution& /*execution*/) { return scsi::encode_block_device_characteristics(); }},
+     [](const Execution& execution) {
+       return scsi::encode_block_device_characteristics(execution.geometry().discard_granularity != 0);
+     }},
     {scsi::VpdPage::logical_block_provisioning, provisioning},
 }};
 
@@ -128,6 +125,17 @@ std::optional<scsi::ReplyBytes> inquiry_data(const Execution& execution, bool vi
 }
 
 }  // namespace
+
+std::string serial_of(const volume::Identity& identity) {
+  if (!identity.serial.empty()) return identity.serial;
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string text;
+  for (const std::uint8_t byte : identity.uuid) {
+    text += digits[byte >> 4];
+    text += digits[byte & 0x0f];
+  }
+  return text;
+}
 
 runtime::Task<> inquiry(Execution& execution) {
   const std::span<const std::uint8_t> cdb = execution.command.cdb;

@@ -39,6 +39,8 @@ const DataIn data_in_commands[] = {
     {"INQUIRY 80", {0x12, 1, 0x80, 0, 0, 0}, 3, 2},
     {"INQUIRY 83", {0x12, 1, 0x83, 0, 0, 0}, 3, 2},
     {"INQUIRY 86", {0x12, 1, 0x86, 0, 0, 0}, 3, 2},
+    {"INQUIRY 8F", {0x12, 1, 0x8f, 0, 0, 0}, 3, 2},
+    {"RECEIVE COPY OPERATING PARAMETERS", {0x84, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 10, 4},
     {"INQUIRY B0", {0x12, 1, 0xb0, 0, 0, 0}, 3, 2},
     {"INQUIRY B1", {0x12, 1, 0xb1, 0, 0, 0}, 3, 2},
     {"INQUIRY B2", {0x12, 1, 0xb2, 0, 0, 0}, 3, 2},
@@ -113,7 +115,7 @@ TEST_CASE("the page of supported VPD pages lists what answers", "[scsi][SPC-5 7.
   Target target;
   const auto list = target.run(inquiry_cdb(255, 0x00), 255);
   REQUIRE(list->is_good());
-  CHECK(list->mover.data_in == Bytes{0x00, 0x00, 0x00, 0x07, 0x00, 0x80, 0x83, 0x86, 0xb0, 0xb1, 0xb2});
+  CHECK(list->mover.data_in == Bytes{0x00, 0x00, 0x00, 0x08, 0x00, 0x80, 0x83, 0x86, 0x8f, 0xb0, 0xb1, 0xb2});
   for (std::size_t index = 4; index < list->mover.data_in.size(); ++index) {
     const std::uint8_t page = list->mover.data_in[index];
     const auto run = target.run(inquiry_cdb(0xffff, page), 0xffff);

@@ -5,10 +5,8 @@ export interface Volume {
   connect: { portal: string; target: string; lun: number }[];
 }
 export interface Lun { volume: string; read_only: boolean }
-/// One that is more than a name: addresses, a CHAP user, LUNs of its own.
-export interface Initiator { name?: string; addresses?: string[]; chap?: { username: string } }
 export interface Target {
-  name: string; alias: string; luns: Record<string, Lun>; initiators: (string | Initiator)[]; portals: string[]; sessions: number;
+  name: string; alias: string; luns: Record<string, Lun>; initiators: (string | object)[]; portals: string[]; sessions: number;
   connect: { portal: string }[];
 }
 export interface Session {

@@ -80,17 +80,26 @@ function AddLun({ target, onClose }: { target: Target; onClose: (done: boolean) 
   );
 }
 
+// Rules with addresses, CHAP or LUNs of their own are more than a list of names: shown here, changed in the configuration.
+function Rules({ target }: { target: Target }) {
+  return (
+    <section class="card" aria-label="Who may connect">
+      <div class="card-head"><h2>Who may connect</h2><Badge kind="good">{plural(target.initiators.length, "rule")}</Badge></div>
+      <ul>{target.initiators.map((rule) => <li><code>{typeof rule === "string" ? rule : JSON.stringify(rule)}</code></li>)}</ul>
+      <p>These rules name addresses, users or LUNs. Change them in the configuration: <code>lunaris ctl config apply</code>.</p>
+    </section>
+  );
+}
+
 function Access({ target, onDone }: { target: Target; onDone: () => void }) {
-  const before = target.initiators.filter((one) => typeof one === "string").join("\n");
-  const detailed = target.initiators.filter((one) => typeof one !== "string");
-  const [text, setText] = useState(before);
+  const [text, setText] = useState(target.initiators.join("\n"));
   const [error, setError] = useState<ApiError | null>(null);
   const names = text.split(/[\s,]+/).filter(Boolean);
-  const changed = names.join("\n").toLowerCase() !== before;
+  const changed = names.join("\n").toLowerCase() !== target.initiators.join("\n");
   const save = async (event: Event) => {
     event.preventDefault();
     try {
-      await request("PUT", path(target.name), { initiators: [...detailed, ...names] });
+      await request("PUT", path(target.name), { initiators: names });
       setError(null);
       setText(names.map((name) => name.toLowerCase()).join("\n"));
       say("Saved. It counts from the next login on.");
@@ -106,13 +115,8 @@ function Access({ target, onDone }: { target: Target; onDone: () => void }) {
         <Field label="Initiator names" hint="One a line; empty: everybody who can reach the portal.">{(id) => (
           <textarea id={id} rows={Math.min(8, names.length + 2)} value={text} spellcheck={false} disabled={!canChange()}
             onInput={(event) => setText(event.currentTarget.value)} />)}</Field>
-        {detailed.length > 0 && (
-          <div class="hint">Also, as the configuration says in detail:
-            <ul>{detailed.map((one) => <li>{one.name || "any name"}{one.addresses?.length ? ` from ${one.addresses.join(", ")}` : ""}
-              {one.chap ? ` as user ${one.chap.username}` : ""}</li>)}</ul></div>
-        )}
         <ErrorBox error={error} />
-        {changed && <div class="buttons"><button type="button" class="quiet" onClick={() => setText(before)}>Undo</button>
+        {changed && <div class="buttons"><button type="button" class="quiet" onClick={() => setText(target.initiators.join("\n"))}>Undo</button>
           <button class="primary">Save</button></div>}
       </form>
     </section>
@@ -189,7 +193,9 @@ export function TargetPage({ name }: { name: string }) {
         {canChange() && <button onClick={() => setOpen("delete")}><Icon name="trash" />Delete</button>}</Head>
       <div class="columns">
         <Luns target={target} onAdd={() => setOpen("add")} onRemove={(lun) => setOpen(`lun ${lun}`)} />
-        <Access target={target} onDone={again} key={JSON.stringify(target.initiators)} />
+        {target.initiators.every((rule) => typeof rule === "string")
+          ? <Access target={target} onDone={again} key={target.initiators.join()} />
+          : <Rules target={target} />}
       </div>
       {target.connect.length > 0 ? <Connect portals={target.connect.map((one) => one.portal)} target={target.name} lun={first} />
         : <section class="card"><Empty title="No portal leads to this target" /></section>}
