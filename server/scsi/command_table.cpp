@@ -56,7 +56,7 @@ constexpr CommandRow rows[] = {
         {0x34, 0x02, ff, ff, ff, ff, gn, ff, ff, 0}, 1, 60},
     {0x35, no_sa, "SYNCHRONIZE CACHE (10)", synchronize_cache, none, names_blocks, 10,
         {0x35, 0x02, ff, ff, ff, ff, gn, ff, ff, 0}, 1, 60},
-    {0x37, no_sa, "READ DEFECT DATA (10)", read_defect_data_10, in, 0, 10,
+    {0x37, no_sa, "READ DEFECT DATA (10)", read_defect_data_10, in, past_write_exclusive, 10,
         {0x37, 0, 0x1f, 0, 0, 0, 0, ff, ff, 0}, 1, 30},
     {0x41, no_sa, "WRITE SAME (10)", write_same, out, writes_blocks, 10,
         {0x41, 0x08, ff, ff, ff, ff, gn, ff, ff, 0}, 1, 120},
@@ -150,7 +150,7 @@ constexpr CommandRow rows[] = {
         {0xae, 0x16, ff, ff, ff, ff, ff, ff, ff, ff, gn, 0}, 1, 60},
     {0xaf, no_sa, "VERIFY (12)", verify, out, reads_blocks, 12,
         {0xaf, 0x16, ff, ff, ff, ff, ff, ff, ff, ff, gn, 0}, 1, 60},
-    {0xb7, no_sa, "READ DEFECT DATA (12)", read_defect_data_12, in, 0, 12,
+    {0xb7, no_sa, "READ DEFECT DATA (12)", read_defect_data_12, in, past_write_exclusive, 12,
         {0xb7, 0x1f, ff, ff, ff, ff, ff, ff, ff, ff, 0, 0}, 1, 30},
 };
 // clang-format on

@@ -47,6 +47,8 @@ May permission(const scsi_server::CommandRow& row) {
       {{0x28, -1}, May::read},
       {{0x2f, -1}, May::read},
       {{0x34, -1}, May::read},
+      {{0x37, -1}, May::read},
+      {{0xb7, -1}, May::read},
       {{0x4d, -1}, May::always},
       {{0x56, -1}, May::ask},
       {{0x57, -1}, May::ask},
@@ -141,6 +143,7 @@ TEST_CASE("what RESERVE has taken goes with the nexus and with a reset", "[scsi]
   REQUIRE(cluster.run(1, {0x16})->is_good());
   cluster.worker_of(0).start(reset_unit(cluster.nexus(0)));
   cluster.step();
+  CHECK(has_attention(*cluster.write(0), bus_device_reset_function_occurred));
   CHECK(cluster.write(0)->is_good());
   CHECK(has_attention(*cluster.write(1), bus_device_reset_function_occurred));
   CHECK(cluster.write(1)->is_good());
