@@ -34,7 +34,7 @@ constexpr CommandRow rows[] = {
     {0x12, no_sa, "INQUIRY", inquiry, in, always, 6, {0x12, 0x01, ff, ff, ff, 0}, 1, 30},
     {0x15, no_sa, "MODE SELECT (6)", mode_select, out, without_medium, 6, {0x15, 0x10, 0, 0, ff, 0}, 1, 30},
     {0x1a, no_sa, "MODE SENSE (6)", mode_sense, in, without_medium, 6, {0x1a, 0x08, ff, ff, ff, 0}, 1, 30},
-    {0x1b, no_sa, "START STOP UNIT", start_stop_unit, none, 0, 6, {0x1b, 0x01, 0, 0, 0x05, 0}, 1, 60},
+    {0x1b, no_sa, "START STOP UNIT", start_stop_unit, none, moves_medium, 6, {0x1b, 0x01, 0, 0x0f, 0xf7, 0}, 1, 60},
     {0x1c, no_sa, "RECEIVE DIAGNOSTIC RESULTS", receive_diagnostic_results, in, without_medium, 6,
         {0x1c, 0x01, ff, ff, ff, 0}, 1, 30},
     {0x1d, no_sa, "SEND DIAGNOSTIC", send_diagnostic, none, 0, 6, {0x1d, 0x14, 0, 0, 0, 0}, 1, 30},

@@ -41,6 +41,7 @@ struct View {
   std::uint32_t block_bytes = 512;  // logical block: 512 or 4096
   std::uint32_t physical_block_bytes = 4096;
   bool read_only = false;
+  bool removable = false;  // shown as a drive whose medium can be taken out
   Health health = Health::online;
   std::string health_reason;  // in words, when not online
   [[nodiscard]] std::uint64_t block_count() const noexcept { return size_bytes / block_bytes; }
