@@ -62,6 +62,7 @@ void append_scsi_name(ReplyBytes& page, Association association, const std::stri
 ReplyBytes encode_standard_inquiry(const StandardInquiry& inquiry) {
   ReplyBytes bytes(standard_bytes);
   store8(bytes, 0, inquiry.peripheral);
+  store8(bytes, 1, inquiry.removable ? 0x80 : 0);
   store8(bytes, 2, 0x06);  // VERSION: SPC-4
   store8(bytes, 3, 0x12);  // HISUP, RESPONSE DATA FORMAT 2
   store8(bytes, 4, standard_bytes - 5);

@@ -17,9 +17,10 @@ inline constexpr std::uint8_t peripheral_not_there = 0x7f;  // 011b and 1Fh: no 
 
 struct StandardInquiry {
   std::uint8_t peripheral = peripheral_disk;
-  std::string vendor;    // 8 characters
-  std::string product;   // 16
-  std::string revision;  // 4
+  bool removable = false;  // RMB
+  std::string vendor;      // 8 characters
+  std::string product;     // 16
+  std::string revision;    // 4
 };
 [[nodiscard]] ReplyBytes encode_standard_inquiry(const StandardInquiry& inquiry);
 

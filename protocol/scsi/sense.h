@@ -68,6 +68,7 @@ inline constexpr AdditionalSense unexpected_inexact_segment{0x26, 0x0a};
 inline constexpr AdditionalSense write_protected{0x27, 0x00};
 inline constexpr AdditionalSense software_write_protected{0x27, 0x02};
 inline constexpr AdditionalSense space_allocation_failed_write_protect{0x27, 0x07};
+inline constexpr AdditionalSense not_ready_to_ready_change{0x28, 0x00};
 inline constexpr AdditionalSense power_on_reset_or_bus_device_reset_occurred{0x29, 0x00};
 inline constexpr AdditionalSense power_on_occurred{0x29, 0x01};
 inline constexpr AdditionalSense bus_device_reset_function_occurred{0x29, 0x03};

@@ -165,6 +165,7 @@ Volume decode_volume(const json::value& value, const std::string& pointer, Probl
   decode_block_size(reader, "block_size", out.block_bytes);
   decode_block_size(reader, "physical_block_size", out.physical_block_bytes);
   reader.read("read_only", out.read_only);
+  reader.read("removable", out.removable);
   reader.read_printable("serial", out.serial, limits::serial_bytes_max);
   reader.read_printable("product", out.product, limits::product_bytes_max);
   std::string uuid;
@@ -310,7 +311,8 @@ json::object encode(const Volume& volume) {
                       {"backend", volume.backend},
                       {"block_size", volume.block_bytes},
                       {"physical_block_size", volume.physical_block_bytes},
-                      {"read_only", volume.read_only}};
+                      {"read_only", volume.read_only},
+                      {"removable", volume.removable}};
   if (volume.uuid) object["uuid"] = quote(uuid_text(*volume.uuid));
   object["serial"] = quote(volume.serial);
   object["product"] = quote(volume.product);

@@ -77,6 +77,7 @@ struct Volume {
   std::uint32_t block_bytes = 512;  // logical block: 512 or 4096
   std::uint32_t physical_block_bytes = 4096;
   bool read_only = false;
+  bool removable = false;    // shown as a drive with a removable medium
   std::optional<Uuid> uuid;  // nothing: assigned when the volume is first made, and kept
   std::string serial;        // 32 printable ASCII characters at most; empty: from the UUID
   std::string product;       // 16; empty: "VOLUME"

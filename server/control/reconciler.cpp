@@ -26,6 +26,7 @@ volume::View view_of(const config::Volume& wanted, const backends::Geometry& geo
   view.block_bytes = wanted.block_bytes;
   view.physical_block_bytes = wanted.physical_block_bytes;
   view.read_only = wanted.read_only || geometry.read_only;
+  view.removable = wanted.removable;
   return view;
 }
 
@@ -48,6 +49,7 @@ bool must_reopen(const LiveVolume& live, const config::Volume& wanted, const con
   if (live.uuid != uuid || live.config.backend != wanted.backend) return true;
   if (live.config.block_bytes != wanted.block_bytes) return true;
   if (live.config.physical_block_bytes != wanted.physical_block_bytes) return true;
+  if (live.config.removable != wanted.removable) return true;
   if (live.config.serial != wanted.serial || live.config.product != wanted.product) return true;
   return live.volume && live.volume->geometry().read_only && live.config.read_only && !wanted.read_only;
 }

@@ -39,7 +39,7 @@ constexpr CommandRow rows[] = {
     {0x17, no_sa, "RELEASE (6)", release_unit, none, reserves, 6, {0x17, 0, 0, 0, 0, 0}, 1, 30},
     {0x1a, no_sa, "MODE SENSE (6)", mode_sense, in, describes, 6,
         {0x1a, 0x08, ff, ff, ff, 0}, 1, 30},
-    {0x1b, no_sa, "START STOP UNIT", start_stop_unit, none, 0, 6, {0x1b, 0x01, 0, 0, 0x05, 0}, 1, 60},
+    {0x1b, no_sa, "START STOP UNIT", start_stop_unit, none, moves_medium, 6, {0x1b, 0x01, 0, 0x0f, 0xf7, 0}, 1, 60},
     {0x1c, no_sa, "RECEIVE DIAGNOSTIC RESULTS", receive_diagnostic_results, in, describes, 6,
         {0x1c, 0x01, ff, ff, ff, 0}, 1, 30},
     {0x1d, no_sa, "SEND DIAGNOSTIC", send_diagnostic, none, 0, 6, {0x1d, 0x14, 0, 0, 0, 0}, 1, 30},

@@ -27,6 +27,7 @@ inline constexpr std::uint16_t without_unit = 0x08;    // answers for LUNs with 
 inline constexpr std::uint16_t without_medium = 0x10;  // runs whatever the volume's health
 inline constexpr std::uint16_t needs_discard = 0x20;   // there only where the device can give space back
 inline constexpr std::uint16_t with_failed_medium = 0x40;  // runs although SANITIZE or FORMAT UNIT has failed
+inline constexpr std::uint16_t moves_medium = 0x80;        // runs although the medium has been ejected
 // The permission column (SPC-5 table 58, SBC-4 table 13): who may run it while somebody else has reserved the unit. A
 // row with none of them is for the holder and, with the registrants types, for registrants.
 inline constexpr std::uint16_t past_write_exclusive = 0x1000;  // everybody, under a write exclusive reservation

@@ -13,6 +13,7 @@ namespace lunaris::scsi_server {
   const auto say = [](scsi::SenseKey key, scsi::AdditionalSense additional) {
     return scsi::SenseData{.key = key, .additional = additional, .information = {}, .field = {}};
   };
+  if (execution.unit->state().is_ejected()) return say(scsi::SenseKey::not_ready, medium_not_present);
   if (!execution.pass) return say(scsi::SenseKey::not_ready, logical_unit_not_ready_cause_not_reportable);
   switch (execution.view().health) {
     case volume::Health::online:

@@ -81,7 +81,8 @@ bool prepare(Execution& execution) {
   execution.settings = execution.unit->state().settings();
   if (execution.pass && execution.pass->view().reservation != nullptr && !check_reservation(execution)) return false;
   if (!row.has(command_flags::without_medium)) {
-    if (const std::optional<scsi::SenseData> problem = health_problem(execution)) {
+    const bool loads = row.has(command_flags::moves_medium) && execution.unit->state().is_ejected() && execution.pass;
+    if (const std::optional<scsi::SenseData> problem = health_problem(execution); problem && !loads) {
       execution.check_condition(*problem);
       return false;
     }

@@ -69,7 +69,10 @@ void UnitOnWorker::announce(scsi::AdditionalSense condition, const void* except_
 }
 
 std::uint64_t UnitOnWorker::abort_all(scsi::AdditionalSense condition) noexcept {
-  for (UnitNexus* nexus = first_; nexus != nullptr; nexus = nexus->next_) nexus->abort_tasks();
+  for (UnitNexus* nexus = first_; nexus != nullptr; nexus = nexus->next_) {
+    nexus->abort_tasks();
+    nexus->prevent_removal(false);
+  }
   announce(condition, nullptr);
   return sequence_;
 }
@@ -255,6 +258,7 @@ UnitNexus::UnitNexus(const Nexus& nexus, runtime::Worker& worker, std::uint16_t 
 }
 
 UnitNexus::~UnitNexus() {
+  prevent_removal(false);
   on_worker_.remove(*this);
 }
 
@@ -265,6 +269,16 @@ volume::Port* UnitNexus::port() noexcept {
   if ((*opened)->view().block_bytes % state_->geometry().io_alignment != 0) return nullptr;
   port_ = *opened;
   return port_;
+}
+
+void UnitNexus::prevent_removal(bool prevent) noexcept {
+  if (prevents_removal_ == prevent) return;
+  prevents_removal_ = prevent;
+  if (prevent) {
+    state_->preventing_.fetch_add(1, std::memory_order_relaxed);
+  } else {
+    state_->preventing_.fetch_sub(1, std::memory_order_relaxed);
+  }
 }
 
 void UnitNexus::set_read_only(bool read_only) noexcept {

@@ -97,6 +97,11 @@ class UnitState : public std::enable_shared_from_this<UnitState> {
   [[nodiscard]] scsi::ModeSettings settings() const noexcept;
   void set_settings(const scsi::ModeSettings& settings) noexcept;
 
+  /// Removable media: whether it has been taken out, and how many nexuses are against that (SPC-5 6.18).
+  [[nodiscard]] bool is_ejected() const noexcept { return ejected_.load(std::memory_order_relaxed); }
+  void set_ejected(bool ejected) noexcept { ejected_.store(ejected, std::memory_order_relaxed); }
+  [[nodiscard]] bool is_removal_prevented() const noexcept { return preventing_.load(std::memory_order_relaxed) != 0; }
+
   [[nodiscard]] MediumJob& medium_job() noexcept { return medium_job_; }
 
   /// Any worker.
@@ -108,10 +113,13 @@ class UnitState : public std::enable_shared_from_this<UnitState> {
   [[nodiscard]] std::vector<UnitOnWorker*> parts() const;
 
  private:
+  friend class UnitNexus;
   std::shared_ptr<volume::Volume> volume_;
   const backends::Geometry geometry_;
   std::atomic<std::uint8_t> settings_;
   MediumJob medium_job_;
+  std::atomic<bool> ejected_{false};
+  std::atomic<std::uint32_t> preventing_{0};   // nexuses
   std::atomic<UnitOnWorker*> first_{nullptr};  // grows only; entries live as long as the state
 };
 
@@ -140,6 +148,8 @@ class UnitNexus {
 
   void join(TaskEntry& entry) noexcept;
   void leave(TaskEntry& entry) noexcept;
+  /// PREVENT ALLOW MEDIUM REMOVAL. Ends with the nexus and with a reset.
+  void prevent_removal(bool prevent) noexcept;
   /// Marks all tasks aborted, wakes those that wait and tells their movers.
   void abort_tasks() noexcept;
   void abort(TaskEntry& entry) noexcept;
@@ -172,6 +182,7 @@ class UnitNexus {
   std::uint64_t seen_generation_ = 0;
   std::uint64_t seen_block_count_ = 0;
   bool seen_read_only_ = false;
+  bool prevents_removal_ = false;
   std::uint64_t role_generation_ = 0;  // no view has this one
   volume::ReservationRole role_ = volume::ReservationRole::other;
   UnitNexus* next_ = nullptr;

@@ -43,6 +43,7 @@ struct View {
   std::uint32_t block_bytes = 512;  // logical block: 512 or 4096
   std::uint32_t physical_block_bytes = 4096;
   bool read_only = false;
+  bool removable = false;  // shown as a drive whose medium can be taken out
   Health health = Health::online;
   std::string health_reason;  // in words, when not online
   /// Null while nobody has reserved the volume. The volume sets it, whatever a view that is published says.

@@ -29,6 +29,22 @@ TOP = HERE.parents[1]
 LIST = HERE / "expected.txt"
 ORDER = ["PASS", "SKIP", "FAIL", "HANG", "CRASH", "DIED"]  # best first
 TEST_SECONDS = 30
+# Tests that demand a property which the standard makes exclusive run against a disk that has it: prefix of the test's
+# name, the disk, why, and how long the test may take where that is longer. The first match counts.
+PLAIN = ("", servers.Lun("100MiB"), "", TEST_SECONDS)
+REMOVABLE = servers.Lun("100MiB", volume={"removable": True})
+DISKS = [
+    ("SCSI.PreventAllow.", REMOVABLE, "a medium that can be removed", TEST_SECONDS),
+    ("SCSI.StartStopUnit.", REMOVABLE, "a medium that can be removed", TEST_SECONDS),
+    ("SCSI.NoMedia.", REMOVABLE, "a medium that can be removed", TEST_SECONDS),
+    ("SCSI.ReadOnly.", servers.Lun("100MiB", kind="memory", volume={"read_only": True}), "a read-only medium",
+     TEST_SECONDS),
+    ("SCSI.GetLBAStatus.UnmapSingle", servers.Lun("100MiB", volume={"block_size": 4096}),
+     "it asks for one block and expects the next physical one: they must be the same", TEST_SECONDS),
+    ("SCSI.Sanitize.Reset", servers.Lun("100MiB", volume={"backend": {
+        "type": "memory", "filters": [{"type": "delay", "ms": 50, "for": ["write"]}]}}),
+     "a disk slow enough to be found sanitizing after four seconds; the client then sleeps for two minutes", 180),
+]
 PARALLEL = 2
 BANNER = "CUnit - A unit testing framework"
 CLEARING = re.compile(r"[ \t]*Send PRIN/READ_KEYS\s+\[SKIPPED\] PERSISTENT RESERVE IN is not implemented\."
@@ -66,7 +82,13 @@ def judge(status, output):
     return "PASS", ""
 
 
-def run_test(name, server, logs):
+def disk_of(kind, name):
+    """The row of DISKS for a test; peers have the plain disk only."""
+    rows = DISKS if kind == "lunaris" else []
+    return next((row for row in rows if name.startswith(row[0])), PLAIN)
+
+
+def run_test(name, server, logs, seconds_max):
     command = ["iscsi-test-cu", "-d", "-S", "-n", "-V", "-I", SECOND_INITIATOR, "-t", name, server.url(0)]
     if ".MultipathIO." in name:
         command.append(server.url(0, portal=1))
@@ -76,7 +98,7 @@ def run_test(name, server, logs):
         client = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                                   preexec_fn=servers.die_with_parent)
         try:
-            status = client.wait(TEST_SECONDS)
+            status = client.wait(seconds_max)
         except subprocess.TimeoutExpired:
             client.kill()
             client.wait()
@@ -85,27 +107,27 @@ def run_test(name, server, logs):
     if not server.alive():
         return Outcome("DIED", f"server ended with {server.process.returncode}", seconds)
     if status is None:
-        return Outcome("HANG", f"no end within {TEST_SECONDS} s", seconds)
+        return Outcome("HANG", f"no end within {seconds_max} s", seconds)
     kind, reason = judge(status, log.read_text(errors="replace"))
     return Outcome(kind, " ".join(reason.split())[:140], seconds)
 
 
-def run_suite(kind, suite, tests, logs):
-    """One suite on a server of its own; the server comes back, on a fresh disk, when a test has ended it."""
-    directory = logs / "servers" / suite
+def run_suite(kind, suite, disk, tests, logs):
+    """One suite, or the tests of it that need a certain disk, on a server of its own; the server comes back, on a fresh disk, when a test has ended it."""
+    directory = logs / "servers" / "-".join(filter(None, [suite, disk[0]]))
     shutil.rmtree(directory, ignore_errors=True)
     outcomes = {}
     server = None
     for name in tests:
         if server is None or not server.alive():
-            server = servers.start(kind, directory, [servers.Lun("100MiB")], portals=2)
+            server = servers.start(kind, directory, [disk[1]], portals=2)
             server.image(0).unlink(missing_ok=True)
             try:
                 server.start()
             except servers.ServerError as error:
                 outcomes[name] = Outcome("DIED", str(error).splitlines()[0], 0.0)
                 continue
-        outcomes[name] = run_test(name, server, logs)
+        outcomes[name] = run_test(name, server, logs, disk[3])
     try:
         alive = server is not None and server.alive()
         if alive and (status := server.stop()) != 0:
@@ -171,13 +193,15 @@ def main():
     suites = collections.OrderedDict()
     for name in all_tests():
         if options.only in name:
-            suites.setdefault(name.rpartition(".")[0], []).append(name)
+            disk = disk_of(options.server, name)
+            suites.setdefault((name.rpartition(".")[0], disk[0]), (disk, []))[1].append(name)
     expected = read_list()
     outcomes = {}
     failed = 0
     compared = options.server == "lunaris" and not options.update
     with concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
-        jobs = [pool.submit(run_suite, options.server, suite, tests, logs) for suite, tests in suites.items()]
+        jobs = [pool.submit(run_suite, options.server, suite, disk, tests, logs)
+                for (suite, _), (disk, tests) in suites.items()]
         for job in jobs:
             for name, outcome in job.result().items():
                 fine, remark = compare(name, outcome, expected) if compared else (True, "")

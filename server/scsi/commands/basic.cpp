@@ -35,15 +35,46 @@ runtime::Task<> request_sense(Execution& execution) {
   co_await reply(execution, sense.bytes(), execution.command.cdb[4]);
 }
 
-// SBC-4 5.31. The medium cannot be removed and never stops: stopping means that nothing stays in a volatile cache.
-runtime::Task<> start_stop_unit(Execution& execution) {
-  const bool start = (execution.command.cdb[4] & 0x01) != 0;
-  const bool no_flush = (execution.command.cdb[4] & 0x04) != 0;
-  if (!start && !no_flush) static_cast<void>(co_await flush(execution));
+namespace {
+
+/// START STOP UNIT with LOEJ: the medium goes, or comes back with a unit attention for everybody else.
+runtime::Task<> move_medium(Execution& execution, bool load, bool no_flush) {
+  UnitState& state = execution.unit->state();
+  if (!execution.view().removable) {
+    execution.invalid_field(4, std::uint8_t{1});
+    co_return;
+  }
+  if (state.is_removal_prevented()) {
+    execution.illegal_request(scsi::additional_sense::medium_removal_prevented);
+    co_return;
+  }
+  if (state.is_ejected() != load) co_return;
+  if (!load && !no_flush && !co_await flush(execution)) co_return;
+  state.set_ejected(!load);
+  if (load) state.announce(scsi::additional_sense::not_ready_to_ready_change, &execution.nexus);
 }
 
-// SPC-5 6.18: there is no removal to prevent.
-runtime::Task<> prevent_allow_medium_removal(Execution& /*execution*/) {
+}  // namespace
+
+// SBC-4 5.31. The medium never stops: stopping means that nothing stays in a volatile cache. Power conditions are all
+// one.
+runtime::Task<> start_stop_unit(Execution& execution) {
+  const std::uint8_t flags = execution.command.cdb[4];
+  const bool start = (flags & 0x01) != 0;
+  const bool no_flush = (flags & 0x04) != 0;
+  if (flags >> 4 != 0) co_return;  // POWER CONDITION: LOEJ and START are ignored
+  if ((flags & 0x02) != 0) {
+    co_await move_medium(execution, start, no_flush);
+  } else if (execution.unit->state().is_ejected()) {
+    execution.check_condition(scsi::SenseKey::not_ready, scsi::additional_sense::medium_not_present);
+  } else if (!start && !no_flush) {
+    static_cast<void>(co_await flush(execution));
+  }
+}
+
+// SPC-5 6.18. What cannot be removed needs no prevention, and it is no error to ask for it.
+runtime::Task<> prevent_allow_medium_removal(Execution& execution) {
+  if (execution.view().removable) execution.unit->prevent_removal((execution.command.cdb[4] & 0x01) != 0);
   co_return;
 }
 

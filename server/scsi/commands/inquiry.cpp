@@ -113,6 +113,7 @@ std::optional<scsi::ReplyBytes> inquiry_data(const Execution& execution, bool vi
   if (!vital_product_data) {
     const volume::Identity& identity = execution.volume().identity();
     return scsi::encode_standard_inquiry({.peripheral = scsi::peripheral_disk,
+                                          .removable = execution.view().removable,
                                           .vendor = identity.vendor,
                                           .product = identity.product.empty() ? "VOLUME" : identity.product,
                                           .revision = revision});

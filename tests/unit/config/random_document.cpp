@@ -29,6 +29,7 @@ Volume random_volume(std::mt19937_64& random) {
   if (below(random, 2) == 0) volume.backend["option"] = below(random, 2);
   volume.block_bytes = below(random, 2) == 0 ? 512 : 4096;
   volume.read_only = below(random, 4) == 0;
+  volume.removable = below(random, 4) == 0;
   if (below(random, 3) == 0) volume.uuid = Uuid{static_cast<std::uint8_t>(below(random, 3))};
   if (below(random, 3) == 0) volume.labels = {{"owner", std::to_string(below(random, 2))}};
   return volume;
