@@ -15,8 +15,8 @@
 #include "server/runtime/file_ops.h"
 #include "server/runtime/gate.h"
 #include "server/runtime/worker.h"
-#include "server/volume/reservations.h"
 #include "server/volume/range_lock.h"
+#include "server/volume/reservations.h"
 
 namespace lunaris::volume {
 
