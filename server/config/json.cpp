@@ -307,12 +307,9 @@ json::object encode(const Portal& portal) {
 }
 
 json::object encode(const Volume& volume) {
-  json::object object{{"size", volume.size_bytes},
-                      {"backend", volume.backend},
-                      {"block_size", volume.block_bytes},
-                      {"physical_block_size", volume.physical_block_bytes},
-                      {"read_only", volume.read_only},
-                      {"removable", volume.removable}};
+  json::object object{{"size", volume.size_bytes},        {"backend", volume.backend},
+                      {"block_size", volume.block_bytes}, {"physical_block_size", volume.physical_block_bytes},
+                      {"read_only", volume.read_only},    {"removable", volume.removable}};
   if (volume.uuid) object["uuid"] = quote(uuid_text(*volume.uuid));
   object["serial"] = quote(volume.serial);
   object["product"] = quote(volume.product);

@@ -63,7 +63,8 @@ def answers(path):
 def kill(server):
     """kill -9. The kernel takes a dead process's ring down later, and with it the sockets that were in use there."""
     server.kill()
-    wait_until(lambda: not answers(server.socket) and not can_connect(server.port), 10, "its sockets outlive the server")
+    wait_until(lambda: not answers(server.socket) and not can_connect(server.port), 10,
+               "its sockets outlive the server")
 
 
 def kill_and_start(server, *nodes):
