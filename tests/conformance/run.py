@@ -41,7 +41,7 @@ DISKS = [
      TEST_SECONDS),
     ("SCSI.GetLBAStatus.UnmapSingle", servers.Lun("100MiB", volume={"block_size": 4096}),
      "it asks for one block and expects the next physical one: they must be the same", TEST_SECONDS),
-    ("SCSI.Sanitize.Reset", servers.Lun("100MiB", volume={"backend": {
+    ("SCSI.Sanitize.Reset", servers.Lun("32MiB", volume={"backend": {
         "type": "memory", "filters": [{"type": "delay", "ms": 50, "for": ["write"]}]}}),
      "a disk slow enough to be found sanitizing after four seconds; the client then sleeps for two minutes", 180),
 ]
@@ -113,7 +113,8 @@ def run_test(name, server, logs, seconds_max):
 
 
 def run_suite(kind, suite, disk, tests, logs):
-    """One suite, or the tests of it that need a certain disk, on a server of its own; the server comes back, on a fresh disk, when a test has ended it."""
+    """One suite, or the tests of it that need a certain disk, on a server of its own; the server comes back, on a fresh
+    disk, when a test has ended it."""
     directory = logs / "servers" / "-".join(filter(None, [suite, disk[0]]))
     shutil.rmtree(directory, ignore_errors=True)
     outcomes = {}
