@@ -1,11 +1,13 @@
 // EXTENDED COPY (LID1) and RECEIVE COPY RESULTS (SPC-4 6.3, 6.17 to 6.20): block to block copies between the units this
 // nexus can see. The copy runs in the command; whoever wants to know meanwhile asks by list identifier.
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <list>
 #include <vector>
 
 #include "protocol/scsi/fields.h"
+#include "protocol/scsi/opcodes.h"
 #include "protocol/scsi/third_party_copy.h"
 #include "server/scsi/commands/commands.h"
 #include "server/scsi/copy_records.h"
@@ -13,6 +15,7 @@
 #include "server/scsi/identification.h"
 #include "server/scsi/nexus_state.h"
 #include "server/scsi/transfer.h"
+#include "server/scsi/unit_reservations.h"
 
 namespace lunaris::scsi_server {
 namespace {
@@ -80,6 +83,15 @@ bool enter_parties(Execution& execution, const std::vector<scsi::CopyTarget>& ta
   return true;
 }
 
+/// Whether the nexus may do to a party what a READ or WRITE of its own would: no copy goes round a reservation.
+bool may(scsi::Opcode opcode, Execution& party) {
+  const volume::View& view = party.view();
+  if (view.reservation == nullptr) return true;
+  const std::array<std::uint8_t, CommandRow::cdb_bytes_max> cdb{static_cast<std::uint8_t>(opcode)};
+  return !view.reservation->is_lost &&
+         !conflicts(*find_command(cdb), cdb, *view.reservation, party.unit->role(view), &party.nexus);
+}
+
 struct Copy {
   Execution* source = nullptr;
   Execution* destination = nullptr;
@@ -106,6 +118,10 @@ std::optional<Copy> plan(Execution& execution, const Parties& parties, const scs
   const scsi::BlockRange to{segment.destination_lba, copy.bytes / destination_block};
   if (!from.fits(copy.source->view().block_count()) || !to.fits(copy.destination->view().block_count())) {
     abort_copy(execution, no_additional_sense_information);
+    return std::nullopt;
+  }
+  if (!may(scsi::Opcode::read_16, *copy.source) || !may(scsi::Opcode::write_16, *copy.destination)) {
+    execution.command.status = scsi::Status::reservation_conflict;
     return std::nullopt;
   }
   if (copy.destination->is_write_protected()) {

@@ -159,6 +159,37 @@ TEST_CASE("EXTENDED COPY writes no unit that is read-only for its nexus", "[scsi
   CHECK(second.script->writes == 0);
 }
 
+TEST_CASE("no copy reads or writes a unit that somebody else has reserved", "[scsi][SPC-4 6.3][security]") {
+  Target target;
+  SecondDisk second(target);
+  const Bytes first_unit = target_descriptor(target, 0);
+  const Bytes second_unit = target_descriptor(target, SecondDisk::lun_1);
+  auto luns = std::make_shared<scsi_server::LunMap>();
+  luns->entries[0] = {second.unit, false};
+  auto other = target.worker.call([&] {
+    return std::make_unique<scsi_server::Nexus>(*target.worker, identity_of("iqn.2026-01.io.example:other"), luns);
+  });
+  const auto by_other = [&](Bytes cdb) {
+    auto running = target.start(target.worker, *other, std::move(cdb));
+    target.step();
+    REQUIRE(running->ended);
+    return running;
+  };
+  while (!by_other({0x00})->is_good()) continue;
+  REQUIRE(by_other({0x16})->is_good());
+
+  CHECK(copy(target, list_of({first_unit, second_unit}, {segment(0, 1, 8, 0, 0)}))->command.status ==
+        scsi::Status::reservation_conflict);
+  CHECK(copy(target, list_of({first_unit, second_unit}, {segment(1, 0, 8, 0, 0)}))->command.status ==
+        scsi::Status::reservation_conflict);
+  CHECK(second.script->reads + second.script->writes == 0);
+
+  REQUIRE(by_other({0x17})->is_good());
+  CHECK(copy(target, list_of({first_unit, second_unit}, {segment(0, 1, 8, 0, 0)}))->is_good());
+  target.close(target.worker, *other);
+  target.worker.call([&] { other.reset(); });
+}
+
 TEST_CASE("EXTENDED COPY refuses segments that lead nowhere", "[scsi][SPC-4 6.3]") {
   Target target;
   const Bytes descriptor = target_descriptor(target, 0);
