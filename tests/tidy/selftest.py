@@ -30,7 +30,7 @@ FIXTURES = {
     "headers_compile_alone": ("server/control/needy.h", "// Bad.\n#pragma once\nmissing_type x();\n",
                               "server/control/needy.h:3:"),
     "clang_tidy": ("server/control/careless.cpp",
-                   "// Bad.\nint careless(int a) {\n  if (a = 1) a = 2;\n  return a;\n}\n",
+                   "// Bad.\nint careless(int a) {\n  if (a == 1);\n    a = 2;\n  return a;\n}\n",
                    "server/control/careless.cpp:3:"),
     "shellcheck": ("bad.sh", "#!/bin/bash\nunused=1\n", "bad.sh:2:"),
     "table_is_documented": ("ARCHITECTURE.md", "no table\n", "ARCHITECTURE.md:1:"),
