@@ -130,7 +130,7 @@ std::string joined(const std::vector<std::string>& sentences) {
 
 /// How to reach the targets, for somebody who has just started a demo.
 void print_connecting(const config::Document& document, const std::string& dashboard) {
-  if (!dashboard.empty()) std::cout << "\nThe dashboard: " << dashboard << std::endl;
+  if (!dashboard.empty()) std::cout << "\nThe dashboard: " << dashboard << "\n" << std::flush;
   if (document.portals.empty()) return;
   const config::Portal& portal = document.portals.begin()->second;
   const std::string address = config::address_text(portal.address, portal.port);

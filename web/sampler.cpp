@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include "web/limits.h"
 
@@ -15,7 +16,8 @@ constexpr std::uint64_t second_ns = 1'000'000'000;
 /// A volume that was closed and opened again counts from zero.
 std::uint64_t rate(std::uint64_t now, std::uint64_t before, std::uint64_t elapsed_ns) {
   const std::uint64_t grown = now >= before ? now - before : now;
-  return static_cast<std::uint64_t>(static_cast<double>(grown) * second_ns / static_cast<double>(elapsed_ns) + 0.5);
+  return static_cast<std::uint64_t>(
+      std::llround(static_cast<double>(grown) * second_ns / static_cast<double>(elapsed_ns)));
 }
 
 }  // namespace
